@@ -1,0 +1,201 @@
+"""Projected gradient ascent (Sec. 4.3, Eq. 15 to 18) and the losses that it ascends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from opnorm import lp
+from opnorm.modes import evaluation
+from opnorm.options import resolve
+from opnorm.threat_model import ThreatModel
+
+__all__ = ["CrossEntropy", "LogitDistance", "Margin", "ThreatModel", "projected_gradient_ascent"]
+
+
+class AttackLoss(Protocol):
+    """What an attack ascends: a function of the logits z (B, d), one value per example."""
+
+    def value(self, z: Tensor) -> Tensor:
+        """The loss (B,) at logits `z`."""
+
+    def direction(self, z: Tensor) -> Tensor:
+        """Its gradient (B, d) with respect to the logits, up to a positive factor: u_k of Eq. 18."""
+
+
+class CrossEntropy:
+    """Softmax cross-entropy against the attacked labels; the direction is softmax(z) - e_y."""
+
+    def __init__(self, y: Tensor, clean_logits: Tensor) -> None:
+        self.y = y[:, None]
+
+    def value(self, z: Tensor) -> Tensor:
+        return torch.nn.functional.cross_entropy(z, self.y[:, 0], reduction="none")
+
+    def direction(self, z: Tensor) -> Tensor:
+        # The attacked label's entry is minus the sum of the others: 1 - softmax would round to zero
+        # where the network is certain. The shift keeps the others from vanishing for the same reason.
+        others = z.scatter(1, self.y, -math.inf)
+        weights = torch.softmax(others, 1)
+        return weights.scatter(1, self.y, -weights.sum(1, keepdim=True))
+
+
+class Margin:
+    """Largest other logit minus the attacked label's; positive where the attack succeeds."""
+
+    def __init__(self, y: Tensor, clean_logits: Tensor) -> None:
+        self.y = y[:, None]
+
+    def value(self, z: Tensor) -> Tensor:
+        others = z.scatter(1, self.y, -math.inf)
+        return others.amax(1) - z.gather(1, self.y)[:, 0]
+
+    def direction(self, z: Tensor) -> Tensor:
+        others = z.scatter(1, self.y, -math.inf)
+        ties = (others == others.amax(1, keepdim=True)).to(z.dtype)
+        return (ties / ties.sum(1, keepdim=True)).scatter(1, self.y, -1.0)
+
+
+class LogitDistance:
+    """|f(x) - f(x*)|_q between the logits of the clean and the perturbed input (Theorem 1)."""
+
+    def __init__(self, y: Tensor, clean_logits: Tensor, *, q: float) -> None:
+        self.clean_logits, self.q = clean_logits, q
+
+    def value(self, z: Tensor) -> Tensor:
+        return lp.norm(z - self.clean_logits, self.q)
+
+    def direction(self, z: Tensor) -> Tensor:
+        # The gradient of the lq norm is the maximiser of <., z> over the dual ball: Eq. 10 is Eq. 16.
+        return lp.dual_vector(z - self.clean_logits, lp.dual_exponent(self.q))
+
+
+class LogitL1(LogitDistance):
+    """`LogitDistance` with q = 1."""
+
+    def __init__(self, y: Tensor, clean_logits: Tensor) -> None:
+        super().__init__(y, clean_logits, q=1.0)
+
+
+class LogitL2(LogitDistance):
+    """`LogitDistance` with q = 2."""
+
+    def __init__(self, y: Tensor, clean_logits: Tensor) -> None:
+        super().__init__(y, clean_logits, q=2.0)
+
+
+class LogitLinf(LogitDistance):
+    """`LogitDistance` with q = inf."""
+
+    def __init__(self, y: Tensor, clean_logits: Tensor) -> None:
+        super().__init__(y, clean_logits, q=math.inf)
+
+
+REGISTRY = {
+    "cross_entropy": "opnorm.attacks:CrossEntropy",
+    "margin": "opnorm.attacks:Margin",
+    "logit_l1": "opnorm.attacks:LogitL1",
+    "logit_l2": "opnorm.attacks:LogitL2",
+    "logit_linf": "opnorm.attacks:LogitLinf",
+}
+
+
+def projected_gradient_ascent(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    threat: ThreatModel,
+    *,
+    loss: str | Callable[[Tensor, Tensor], AttackLoss] = "cross_entropy",
+    generator: torch.Generator,
+    random_start: bool = True,
+    rescore: bool = True,
+    trace: Callable[[Tensor], None] | None = None,
+) -> Tensor:
+    """Perturbed inputs in the lp ball around `x` that ascend `loss` (Eq. 15, with Eq. 16 for its step).
+
+    The network is looked at in evaluation mode and left exactly as it was. A step of infinite size is the
+    power-method limit of Theorem 1: the iterate is the ball's maximiser of the current gradient. Where the gradient
+    is exactly zero the iterate stays.
+
+    Args:
+        model: inputs (B, ...) -> logits (B, d).
+        x: clean inputs (B, ...), inside `threat.bounds`.
+        y: attacked labels (B,), true or predicted.
+        threat: the ball, the steps and the valid pixel values; in the units of `x`.
+        loss: a name ("cross_entropy", "margin", "logit_l1", "logit_l2", "logit_linf") or a constructor
+            (labels, clean logits) -> `AttackLoss`.
+        generator: the source of the random start, on the device of `x`.
+        random_start: begin uniformly in the ball, as Eq. 15 has it, or at `x`.
+        rescore: return for each example the visited point of highest loss, at the cost of one forward pass;
+            otherwise the last iterate.
+        trace: is called with each iterate x_0, x_1, ...
+
+    Returns:
+        Tensor like `x`, inside the ball (up to rounding) and inside the bounds.
+
+    Raises:
+        SettingsError: an unknown loss.
+    """
+    make = resolve(REGISTRY, "attack loss", loss) if isinstance(loss, str) else loss
+    with evaluation(model):
+        with torch.no_grad():
+            attack_loss = make(y, model(x))
+        ascent = _Ascent(model, x, threat, attack_loss)
+        start = lp.sample_ball(x, threat.norm, threat.epsilon, generator) if random_start else torch.zeros_like(x)
+        return ascent.run(start, rescore=rescore, trace=trace)
+
+
+class _Ascent:
+    def __init__(self, model: nn.Module, x: Tensor, threat: ThreatModel, loss: AttackLoss) -> None:
+        self.model, self.x, self.threat, self.loss = model, x, threat, loss
+        self.best = x
+        self.best_value = torch.full((len(x),), -math.inf, device=x.device, dtype=x.dtype)
+
+    def run(self, delta: Tensor, *, rescore: bool, trace: Callable[[Tensor], None] | None) -> Tensor:
+        delta = self._feasible(delta)
+        for _ in range(self.threat.iterations):
+            if trace is not None:
+                trace(self.x + delta)
+            delta = self._feasible(self._step(delta, self._gradient(delta, rescore=rescore)))
+        if trace is not None:
+            trace(self.x + delta)
+        if not rescore:
+            return self.x + delta
+        with torch.no_grad():
+            self._keep_best(self.x + delta, self.model(self.x + delta))
+        return self.best
+
+    def _gradient(self, delta: Tensor, *, rescore: bool) -> Tensor:
+        with torch.enable_grad():
+            point = (self.x + delta).requires_grad_()
+            z = self.model(point)
+        with torch.no_grad():
+            u = self.loss.direction(z)
+            if rescore:
+                self._keep_best(point.detach(), z)
+        (gradient,) = torch.autograd.grad(z, point, u)
+        return gradient
+
+    def _step(self, delta: Tensor, gradient: Tensor) -> Tensor:
+        v = lp.dual_vector(gradient, self.threat.norm)
+        if self.threat.step < math.inf:
+            return lp.project_ball(delta + self.threat.step * v, self.threat.norm, self.threat.epsilon)
+        still = (v == 0).flatten(1).all(1).view(-1, *[1] * (v.ndim - 1))
+        return torch.where(still, delta, self.threat.epsilon * v)
+
+    def _feasible(self, delta: Tensor) -> Tensor:
+        """Clamped to valid pixels; that moves each coordinate towards `x`, so the ball is not left."""
+        if self.threat.bounds is None:
+            return delta
+        return (self.x + delta).clamp(*self.threat.bounds) - self.x
+
+    def _keep_best(self, point: Tensor, z: Tensor) -> None:
+        value = self.loss.value(z)
+        better = value > self.best_value
+        self.best_value = torch.where(better, value, self.best_value)
+        self.best = torch.where(better.view(-1, *[1] * (point.ndim - 1)), point, self.best)

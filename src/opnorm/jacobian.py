@@ -1,0 +1,188 @@
+"""The Jacobian of a network at a batch of inputs, as a linear operator per example (Eq. 1 and 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from opnorm.errors import SettingsError
+
+__all__ = ["DenseOperator", "InputJacobian", "LinearOperator"]
+
+# A backward pass through a convolutional network holds some layers' gradients at once, each some tens of times the
+# input: 53 times per layer in WRN-28-10, 43 in CNN7.
+_BACKWARD_PER_INPUT = 200
+# Beyond this many examples times rows in one backward pass a GPU has nothing left to overlap.
+_SATURATING_BATCH = 4096
+
+
+class LinearOperator(Protocol):
+    """A matrix J (d, n) per example, known by its products. All that the algorithms ask for."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(B, d, n)."""
+
+    def matvec(self, v: Tensor, /) -> Tensor:
+        """J v (B, d) of v (B, n) or shaped like the inputs."""
+
+    def rmatvec(self, u: Tensor, /) -> Tensor:
+        """J^T u, (B, n) or shaped like the inputs, of u (B, d)."""
+
+    def dense(self) -> Tensor:
+        """J (B, d, n)."""
+
+
+class DenseOperator:
+    """A stack of matrices as a `LinearOperator`.
+
+    Args:
+        matrix: (B, d, n).
+    """
+
+    def __init__(self, matrix: Tensor) -> None:
+        if matrix.ndim != 3:
+            raise SettingsError(f"matrix: shape {tuple(matrix.shape)} is not (B, d, n)")
+        self.matrix = matrix
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(B, d, n)."""
+        B, d, n = self.matrix.shape
+        return B, d, n
+
+    def matvec(self, v: Tensor) -> Tensor:
+        """J v (B, d)."""
+        return torch.einsum("bdn,bn->bd", self.matrix, v.flatten(1))
+
+    def rmatvec(self, u: Tensor) -> Tensor:
+        """J^T u (B, n)."""
+        return torch.einsum("bdn,bd->bn", self.matrix, u)
+
+    def dense(self) -> Tensor:
+        """J (B, d, n) itself."""
+        return self.matrix
+
+
+class InputJacobian:
+    """J_f(x) at each x of a batch: true Jacobian-vector products in both directions, from one forward pass.
+
+    The graph lives as long as the object. No gradient is accumulated anywhere, and nothing in the model changes.
+
+    Args:
+        function: (B, *shape) -> (B, d), examples not coupled: a module in evaluation mode, a method of one, or any
+            other callable.
+        inputs: (B, *shape); unchanged as long as the object is used.
+
+    Attributes:
+        inputs: x (B, *shape), detached.
+        outputs: f(x) (B, d), detached.
+        shape: (B, d, n) with n the number of entries of one input.
+
+    Raises:
+        SettingsError: the model, or a part of it, is in training mode; the outputs are not (B, d).
+    """
+
+    def __init__(self, function: Callable[[Tensor], Tensor], inputs: Tensor) -> None:
+        _refuse_training_mode(function)
+        self._x = inputs.detach().requires_grad_()
+        with torch.enable_grad():
+            self._y = function(self._x)
+        if self._y.ndim != 2 or len(self._y) != len(inputs):
+            raise SettingsError(f"function: outputs of shape {tuple(self._y.shape)} are not ({len(inputs)}, d)")
+        self._constant = not self._y.requires_grad
+        self._transposed: tuple[Tensor, Tensor] | None = None
+        self.inputs, self.outputs = self._x.detach(), self._y.detach()
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(B, d, n)."""
+        B, d = self.outputs.shape
+        return B, d, self.inputs[0].numel()
+
+    def matvec(self, v: Tensor) -> Tensor:
+        """J v (B, d), of v (B, n) or shaped like the inputs."""
+        if self._transposed is None:
+            self._transposed = self._transposed_graph()
+        u, g = self._transposed
+        if not g.requires_grad:
+            return torch.zeros_like(u)
+        (jv,) = torch.autograd.grad(g, u, v.reshape(g.shape), retain_graph=True, materialize_grads=True)
+        return jv
+
+    def rmatvec(self, u: Tensor) -> Tensor:
+        """J^T u, shaped like the inputs, of u (B, d)."""
+        return self._vjp(u, batched=False)
+
+    def dense(self, chunk_size: int | None = None) -> Tensor:
+        """J (B, d, n), `chunk_size` rows per backward pass.
+
+        Args:
+            chunk_size: 1 is one backward pass per row, which is fastest on a CPU; more rows at once cost as many times
+                the memory of a backward pass. None chooses by device and free memory.
+
+        Raises:
+            SettingsError: a chunk size below 1.
+        """
+        B, d, n = self.shape
+        if chunk_size is None:
+            chunk_size = _rows_at_once(self.inputs, d)
+        if chunk_size < 1:
+            raise SettingsError(f"chunk_size: {chunk_size} is not a whole number of at least 1")
+        J = self.outputs.new_zeros(B, d, n)
+        for start in range(0, 0 if self._constant else d, chunk_size):
+            rows = slice(start, min(start + chunk_size, d))
+            J[:, rows] = self._rows(rows).flatten(2).transpose(0, 1)
+        return J
+
+    def _rows(self, rows: slice) -> Tensor:
+        """Rows of J, (rows, B, *shape)."""
+        B, d, _ = self.shape
+        if rows.stop - rows.start == 1:
+            u = self.outputs.new_zeros(B, d)
+            u[:, rows] = 1.0
+            return self.rmatvec(u)[None]
+        unit = torch.eye(d, dtype=self.outputs.dtype, device=self.outputs.device)[rows]
+        return self._vjp(unit[:, None].expand(-1, B, -1), batched=True)
+
+    def _vjp(self, u: Tensor, *, batched: bool) -> Tensor:
+        """J^T u, (B, *shape) of u (B, d), or (rows, B, *shape) of u (rows, B, d) where batched."""
+        g = None
+        if not self._constant:
+            (g,) = torch.autograd.grad(
+                self._y, self._x, u, retain_graph=True, allow_unused=True, is_grads_batched=batched
+            )
+        # Of what does not reach the input autograd says None.
+        return self.inputs.new_zeros(*u.shape[:-2], *self.inputs.shape) if g is None else g
+
+    def _transposed_graph(self) -> tuple[Tensor, Tensor]:
+        """(u, g) with g = J^T u kept as a graph: linear in u, so that its derivative along v is J v."""
+        u = torch.zeros_like(self.outputs, requires_grad=True)
+        if self._constant:
+            return u, torch.zeros_like(self.inputs)
+        with torch.enable_grad():
+            (g,) = torch.autograd.grad(self._y, self._x, u, create_graph=True, materialize_grads=True)
+        return u, g
+
+
+def _refuse_training_mode(function: Callable[[Tensor], Tensor]) -> None:
+    module = getattr(function, "__self__", function)
+    if isinstance(module, nn.Module) and any(part.training for part in module.modules()):
+        raise SettingsError(
+            f"{type(module).__name__} is in training mode, where BatchNorm couples the examples of a batch: "
+            "there is no Jacobian per example. Call .eval() first"
+        )
+
+
+def _rows_at_once(inputs: Tensor, d: int) -> int:
+    """How many rows a backward pass should compute: 1 on a CPU, else as many as keep a GPU busy and fit in half of
+    what is free."""
+    if inputs.device.type != "cuda":
+        return 1
+    free, _ = torch.cuda.mem_get_info(inputs.device)
+    per_row = _BACKWARD_PER_INPUT * inputs.numel() * inputs.element_size()
+    fitting = free // (2 * max(per_row, 1))
+    return max(1, min(d, fitting, _SATURATING_BATCH // max(len(inputs), 1)))

@@ -1,0 +1,79 @@
+"""The largest singular value of many Jacobians at once, by Golub-Kahan-Lanczos bidiagonalisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from opnorm import lp
+from opnorm.jacobian import LinearOperator
+
+
+@dataclass(frozen=True)
+class DominantSingularValue:
+    """What `dominant_singular_value` found."""
+
+    value: Tensor  # (B,), at most sigma_1 up to rounding
+    residual: Tensor  # (B,), |J^T u - sigma v|_2 / sigma: a singular value lies within residual * value of `value`
+    right: Tensor  # (B, n), v
+    iterations: int
+
+
+@torch.no_grad()
+def dominant_singular_value(
+    operator: LinearOperator, *, start: Tensor, tolerance: float = 1e-3, max_iterations: int = 100
+) -> DominantSingularValue:
+    """sigma_1 of J (B, d, n) by one matvec and one rmatvec an iteration, for the whole batch at once.
+
+    The bases are kept orthogonal by full reorthogonalisation: they are few, and rounding would spoil them otherwise.
+
+    Args:
+        operator: J.
+        start: nonzero (B, n) or shaped like the inputs; a random one, so that v_1 is not missed.
+        tolerance: relative residual at which the iteration ends, for every example of the batch.
+        max_iterations: it also ends here; the residual tells.
+
+    Returns:
+        Value, residual, right singular vector and the number of iterations.
+    """
+    b, d, n = operator.shape
+    limit = min(max_iterations, d, n)
+    v = lp.dual_vector(start.reshape(b, n), 2.0)
+    u, beta = v.new_zeros(b, d), v.new_zeros(b)
+    U, V, B = u[:, :, None][:, :, :0], v[:, :, None][:, :, :0], v.new_zeros(b, 0, 0)
+    for _ in range(limit):
+        V = torch.cat([V, v[:, :, None]], 2)
+        alpha, u = _normalised(_without(operator.matvec(v) - beta[:, None] * u, U))
+        U = torch.cat([U, u[:, :, None]], 2)
+        B = _extended(B, alpha, beta)
+        beta, v = _normalised(_without(operator.rmatvec(u).reshape(b, n) - alpha[:, None] * v, V))
+        P, S, Qh = torch.linalg.svd(B)
+        residual = beta * P[:, -1, 0].abs() / S[:, 0].clamp(min=torch.finfo(S.dtype).tiny)
+        if bool((residual <= tolerance).all()):
+            break
+    right = (V @ Qh[:, 0, :, None])[:, :, 0]
+    return DominantSingularValue(S[:, 0], residual, right, V.shape[2])
+
+
+def _without(x: Tensor, basis: Tensor) -> Tensor:
+    """`x` (B, m) without its parts along the orthonormal `basis` (B, m, k); twice, against rounding."""
+    for _ in range(2):
+        x = x - (basis @ (basis.mT @ x[:, :, None]))[:, :, 0]
+    return x
+
+
+def _normalised(x: Tensor) -> tuple[Tensor, Tensor]:
+    return lp.norm(x, 2.0), lp.dual_vector(x, 2.0)
+
+
+def _extended(B: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+    """The upper bidiagonal matrix with one more row and column: `alpha` in the corner, `beta` above it."""
+    k = B.shape[1]
+    larger = B.new_zeros(len(alpha), k + 1, k + 1)
+    larger[:, :k, :k] = B
+    larger[:, k, k] = alpha
+    if k:
+        larger[:, k - 1, k] = beta
+    return larger

@@ -1,0 +1,76 @@
+"""Looking at a network without changing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+import torch.autograd.forward_ad as forward_ad
+from torch import Tensor, nn
+
+
+@contextmanager
+def evaluation(model: nn.Module) -> Iterator[nn.Module]:
+    """`model` in evaluation mode with constant parameters; every mode and flag is restored afterwards.
+
+    In evaluation mode BatchNorm does not couple the examples of a batch, and its running statistics do not move.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        model.eval()
+        for parameter, _ in flags:
+            parameter.requires_grad_(False)
+        yield model
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for parameter, flag in flags:
+            parameter.requires_grad_(flag)
+
+
+@contextmanager
+def twice_differentiable(model: nn.Module) -> Iterator[nn.Module]:
+    """`model` with a BatchNorm whose derivative can be differentiated once more, in training mode too.
+
+    torch's own operator gives the right Jacobian-vector product in training mode, but a wrong gradient of it: the
+    batch statistics count as constants there. Here it is made of elementary operations, at some cost in speed.
+    """
+    layers = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    try:
+        for layer in layers:
+            layer.forward = partial(_batch_norm, layer)  # type: ignore[method-assign]
+        yield model
+    finally:
+        for layer in layers:
+            del layer.forward
+
+
+def _batch_norm(layer: nn.modules.batchnorm._BatchNorm, x: Tensor) -> Tensor:
+    dimensions, shape = [0, *range(2, x.ndim)], (1, -1, *[1] * (x.ndim - 2))
+    if layer.training:
+        mean = x.mean(dimensions, keepdim=True)
+        variance = (x - mean).square().mean(dimensions, keepdim=True)
+        _track(layer, mean, variance, x.numel() // x.shape[1])
+    else:
+        assert layer.running_mean is not None
+        assert layer.running_var is not None
+        mean, variance = layer.running_mean.view(shape), layer.running_var.view(shape)
+    y = (x - mean) * (variance + layer.eps).rsqrt()
+    if not layer.affine:
+        return y
+    return y * layer.weight.view(shape) + layer.bias.view(shape)
+
+
+@torch.no_grad()
+def _track(layer: nn.modules.batchnorm._BatchNorm, mean: Tensor, variance: Tensor, n: int) -> None:
+    """The running statistics as torch keeps them: the unbiased variance, and `momentum` of the newest batch."""
+    if layer.running_mean is None or layer.running_var is None or layer.num_batches_tracked is None:
+        return
+    layer.num_batches_tracked += 1
+    rate = layer.momentum if layer.momentum is not None else 1.0 / float(layer.num_batches_tracked)
+    primal_mean, primal_variance = (forward_ad.unpack_dual(x).primal.flatten() for x in (mean, variance))  # type: ignore[no-untyped-call]
+    layer.running_mean.lerp_(primal_mean, rate)
+    layer.running_var.lerp_(primal_variance * (n / max(n - 1, 1)), rate)

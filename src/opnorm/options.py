@@ -1,0 +1,176 @@
+"""Options of methods, models and data sets: the keyword arguments of their constructors, checked before anything runs.
+
+A constructor's keyword-only parameters, annotated with the types below, are all there is to declare: an experiment
+file is checked against them from the source text, so that neither torch nor the module has to be imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from opnorm.errors import SettingsError
+
+Norm = Annotated[float, "norm"]
+Positive = Annotated[float, "positive"]
+NonNegative = Annotated[float, "non-negative"]
+Fraction = Annotated[float, "fraction"]
+Count = Annotated[int, "count"]
+Size = Annotated[int, "size"]
+Grid = Annotated[tuple[float, ...], "grid"]
+
+_RANGES = {
+    "norm": (lambda x: x in (1.0, 2.0, math.inf), "1, 2 or inf"),
+    "positive": (lambda x: 0.0 < x < math.inf, "a number above 0"),
+    "non-negative": (lambda x: 0.0 <= x < math.inf, "a number of at least 0"),
+    "fraction": (lambda x: 0.0 <= x <= 1.0, "a number between 0 and 1"),
+    "count": (lambda x: x >= 1, "a whole number of at least 1"),
+    "size": (lambda x: x >= 0, "a whole number of at least 0"),
+}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One keyword argument: its type, and whether it has to be given."""
+
+    name: str
+    annotation: Any
+    required: bool
+
+
+def number(value: object) -> object:
+    """YAML reads `inf` and `1e-3` as text; this reads them as numbers. Anything else is returned as it is."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def check_value(value: object, annotation: Any, where: str) -> Any:
+    """`value` as `annotation` asks for it.
+
+    Raises:
+        SettingsError: it is of another type, out of range, or not among the choices; names `where`.
+    """
+    if get_origin(annotation) is Literal:
+        choices = get_args(annotation)
+        if value not in choices:
+            raise SettingsError(f"{where}: {value!r} is not one of {', '.join(map(str, choices))}")
+        return value
+    if get_origin(annotation) is Annotated:
+        kind, name = get_args(annotation)
+        if name == "grid":
+            return _check_grid(value, where)
+        fits, words = _RANGES[name]
+        value = number(value)
+        if not _is_a(value, kind) or not fits(value):
+            raise SettingsError(f"{where}: {value!r} is not {words}")
+        return kind(value)  # type: ignore[no-untyped-call]
+    if not _is_a(number(value) if annotation is float else value, annotation):
+        raise SettingsError(f"{where}: {value!r} is not of type {annotation.__name__}")
+    return annotation(value)
+
+
+def check_options(values: Mapping[str, object], entry: str, where: str) -> dict[str, Any]:
+    """`values` as the keyword arguments of the constructor at `entry` ("package.module:Name").
+
+    Raises:
+        SettingsError: unknown, missing or unusable option; names `where` and the option.
+    """
+    options = options_of(entry)
+    for name in values:
+        if name not in options:
+            raise SettingsError(f"{where}.{name}: unknown key{suggest(name, options)}")
+    for option in options.values():
+        if option.required and option.name not in values:
+            raise SettingsError(f"{where}.{option.name}: missing")
+    return {name: check_value(value, options[name].annotation, f"{where}.{name}") for name, value in values.items()}
+
+
+def suggest(name: str, known: Any) -> str:
+    """'; did you mean X?' or '; known: ...', to follow the complaint about an unknown `name`."""
+    names = sorted(map(str, known))
+    close = difflib.get_close_matches(str(name), names, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(names) or 'none'}"
+
+
+@cache
+def options_of(entry: str) -> dict[str, Option]:
+    """The options that the constructor at `entry` takes from an experiment file, by name.
+
+    They are its annotated keyword-only parameters, read from the source without importing it; parameters whose
+    annotation is not an option type are for the caller to fill in.
+    """
+    found: dict[str, Option] = {}
+    arguments = _constructor(entry).args
+    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        annotation = _option_type(argument.annotation)
+        if annotation is not None:
+            found[argument.arg] = Option(argument.arg, annotation, required=default is None)
+    return found
+
+
+def resolve(registry: Mapping[str, str], kind: str, name: str) -> Any:
+    """The object that `registry` lists as `name`, imported now.
+
+    Raises:
+        SettingsError: no such name.
+    """
+    if name not in registry:
+        raise SettingsError(f"unknown {kind} {name!r}{suggest(name, registry)}")
+    module, attribute = registry[name].split(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _constructor(entry: str) -> ast.FunctionDef:
+    """The function at `entry`, or the `__init__` of the class there; one without arguments where it has none."""
+    module, name = entry.split(":")
+    spec = find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    body = ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body
+    node = next(n for n in body if isinstance(n, ast.ClassDef | ast.FunctionDef) and n.name == name)
+    if isinstance(node, ast.FunctionDef):
+        return node
+    methods = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
+    return methods[0] if methods else ast.parse("def __init__(self): ...").body[0]  # type: ignore[return-value]
+
+
+def _check_grid(value: object, where: str) -> tuple[float, ...]:
+    values = [number(x) for x in value] if isinstance(value, list | tuple) else []
+    if not values or not all(_is_a(x, float) and 0.0 <= x < math.inf for x in values):  # type: ignore[operator]
+        raise SettingsError(f"{where}: {value!r} is not a list of numbers of at least 0")
+    return tuple(sorted(float(x) for x in values))  # type: ignore[arg-type]
+
+
+def _is_a(value: object, kind: type) -> bool:
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, kind)
+
+
+_TYPES: dict[str, Any] = {
+    "Norm": Norm, "Positive": Positive, "NonNegative": NonNegative, "Fraction": Fraction, "Count": Count,
+    "Size": Size, "Grid": Grid, "bool": bool, "str": str,
+}  # fmt: skip
+
+
+def _option_type(annotation: ast.expr | None) -> Any:
+    if isinstance(annotation, ast.Name):
+        return _TYPES.get(annotation.id)
+    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
+        choices = ast.literal_eval(annotation.slice)
+        return Literal[choices]
+    return None
