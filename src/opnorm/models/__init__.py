@@ -1,0 +1,50 @@
+"""Architectures, one file each, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from opnorm.options import resolve
+
+if TYPE_CHECKING:
+    from opnorm.models.classifier import Classifier
+
+REGISTRY = {
+    "cnn5": "opnorm.models.cnn5:CNN5",
+}
+
+
+def build(
+    name: str,
+    *,
+    channels: int = 3,
+    classes: int = 10,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    **options: Any,
+) -> Classifier:
+    """A freshly initialised network, by its registry name.
+
+    Args:
+        name: "cnn5" (option width).
+        channels: of the images.
+        classes: number of logits d.
+        mean, std: per channel, of images in [0, 1]; the first layer normalises with them. None: no normalisation.
+        options: the architecture's own.
+
+    Returns:
+        A network with `forward(x)` -> logits (B, d) and `features(x)` -> phi^{L-1} (B, m).
+
+    Raises:
+        SettingsError: no such name.
+    """
+    constructor = resolve(REGISTRY, "model", name)
+    network: Classifier = constructor(
+        channels=channels,
+        classes=classes,
+        mean=tuple(mean) if mean is not None else (0.0,) * channels,
+        std=tuple(std) if std is not None else (1.0,) * channels,
+        **options,
+    )
+    return network

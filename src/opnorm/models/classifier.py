@@ -1,0 +1,45 @@
+"""What all architectures share: f = W^L phi^{L-1} with normalisation as the first layer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Normalise(nn.Module):
+    """Images in [0, 1] (B, C, H, W) to zero mean and unit deviation per channel."""
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.get_buffer("mean")) / self.get_buffer("std")
+
+
+class Classifier(nn.Module):
+    """f(x) = W^L phi^{L-1}(x) + b^L: `body` maps normalised images to the features phi^{L-1}."""
+
+    def __init__(self, normalise: Normalise, body: nn.Module, linear: nn.Linear) -> None:
+        super().__init__()
+        self.normalise, self.body, self.linear = normalise, body, linear
+
+    def features(self, x: Tensor) -> Tensor:
+        """phi^{L-1} (B, m) of images in [0, 1] (B, C, H, W)."""
+        phi: Tensor = self.body(self.normalise(x))
+        return phi
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (B, d) of images in [0, 1] (B, C, H, W)."""
+        z: Tensor = self.linear(self.features(x))
+        return z
+
+
+def convolution(inputs: int, outputs: int, kernel_size: int = 3, padding: int = 1) -> nn.Sequential:
+    """Convolution with bias, BatchNorm without affine parameters, ReLU: the paper's block."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel_size, padding=padding),
+        nn.BatchNorm2d(outputs, affine=False),
+        nn.ReLU(),
+    )

@@ -1,0 +1,33 @@
+"""Training methods, one file each, by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opnorm.options import resolve
+
+if TYPE_CHECKING:
+    from opnorm.objectives.objective import Objective
+    from opnorm.threat_model import ThreatModel
+
+REGISTRY = {
+    "standard": "opnorm.objectives.standard:Standard",
+    "adversarial": "opnorm.objectives.adversarial:Adversarial",
+    "global_snr": "opnorm.objectives.global_snr:GlobalSNR",
+    "data_dependent_snr": "opnorm.objectives.data_dependent_snr:DataDependentSNR",
+}
+
+
+def build(name: str, threat: ThreatModel, **options: Any) -> Objective:
+    """A training method by its registry name.
+
+    Args:
+        name: "standard", "adversarial", "global_snr" or "data_dependent_snr".
+        threat: the adversary that the method trains against, or whose ball it looks at.
+        options: the method's own; see its class.
+
+    Raises:
+        SettingsError: no such name.
+    """
+    objective: Objective = resolve(REGISTRY, "objective", name)(threat, **options)
+    return objective

@@ -1,0 +1,221 @@
+"""The experiment file as frozen values, checked once; nothing further down reads a configuration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, cast
+
+import jsonschema
+
+from opnorm import analysis, datasets, models, objectives, options
+from opnorm.errors import SettingsError
+from opnorm.threat_model import ThreatModel
+
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """How the one training loop runs.
+
+    Attributes:
+        epochs: passes over the training split.
+        batch_size: images per step.
+        optimizer: "adam", "adamw" or "sgd" (with Nesterov momentum).
+        learning_rate: the highest of the schedule.
+        schedule: "one_cycle" (linear rise, then linear fall to zero), "cosine" or "constant".
+        warmup: fraction of the steps in which "one_cycle" and "cosine" rise.
+        momentum: of "sgd".
+        weight_decay: of the optimiser.
+        crop_padding: pixels of zero padding before a random crop; 0 for none.
+        horizontal_flip: mirror half of the images.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
+    warmup: float = 0.2
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    crop_padding: int = 0
+    horizontal_flip: bool = False
+
+
+@dataclass(frozen=True)
+class Method:
+    """A training method of the experiment: an objective, its options, and the adversary it has in mind."""
+
+    name: str
+    label: str
+    objective: str
+    options: Values
+    threat: ThreatModel
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """All that decides a trained network, but for its seed, the data and the code."""
+
+    dataset: str
+    model: Values
+    method: Method
+    optimization: Optimization
+
+    def to_dict(self) -> Values:
+        """Plain values, for Snakemake's params and for files."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainingSettings:
+        """The inverse of `to_dict`."""
+        method = dict(values["method"])
+        method["threat"] = threat_from_dict(method["threat"])
+        return cls(values["dataset"], values["model"], Method(**method), Optimization(**values["optimization"]))
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A whole experiment file."""
+
+    name: str
+    dataset: str
+    data_root: str
+    model: Values
+    seeds: tuple[int, ...]
+    threat: ThreatModel
+    optimization: Optimization
+    methods: tuple[Method, ...]
+    samples: int
+    analyses: dict[str, Values]
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], schema: Mapping[str, Any], source: str) -> Experiment:
+        """Check an experiment file and turn it into values.
+
+        Args:
+            config: what the file says.
+            schema: the JSON schema of experiment files.
+            source: the file's name, for messages.
+
+        Raises:
+            SettingsError: names the file, the key, what is wrong and what is known.
+        """
+        try:
+            check_schema(config, schema)
+            return _experiment(config)
+        except SettingsError as error:
+            raise SettingsError(f"{source}: {error}") from None
+
+    def training(self, method: str) -> TrainingSettings:
+        """What the rule that trains `method` is given."""
+        return TrainingSettings(self.dataset, self.model, self.method(method), self.optimization)
+
+    def method(self, name: str) -> Method:
+        """The method called `name`."""
+        return next(method for method in self.methods if method.name == name)
+
+
+def threat_from_dict(values: Mapping[str, Any]) -> ThreatModel:
+    """A threat model from plain values, as `dataclasses.asdict` gives them."""
+    bounds = values.get("bounds", (0.0, 1.0))
+    return ThreatModel(**{**values, "bounds": None if bounds is None else tuple(bounds)})
+
+
+def check_schema(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
+    """Structure, names and ranges, by the JSON schema.
+
+    Raises:
+        SettingsError: every violation, one a line, each with its key.
+    """
+    validator = jsonschema.Draft202012Validator(_with_numbers(schema))
+    errors = sorted(validator.iter_errors(_with_numbers(config)), key=lambda error: list(map(str, error.path)))
+    if errors:
+        raise SettingsError("\n".join(_describe(error) for error in errors))
+
+
+def _with_numbers(value: Any) -> Any:
+    """The same with plain containers, and with YAML's `1e-3` and `inf` as the numbers that they are meant to be."""
+    if isinstance(value, Mapping):
+        return {key: _with_numbers(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_numbers(item) for item in value]
+    value = options.number(value)
+    # NaN passes every comparison with a limit; as a word it is refused as not being a number.
+    return str(value) if isinstance(value, float) and math.isnan(value) else value
+
+
+def _describe(error: jsonschema.ValidationError) -> str:
+    where = ".".join(map(str, error.absolute_path))
+    rule: Any = error.schema
+    if error.validator == "additionalProperties":
+        known = rule.get("properties", {})
+        unknown = [key for key in cast(Values, error.instance) if key not in known]
+        dot = "." if where else ""
+        return "\n".join(f"{where}{dot}{key}: unknown key{options.suggest(key, known)}" for key in unknown)
+    if error.validator == "required":
+        return f"{where or 'top level'}: {error.message.replace(' is a required property', ' is missing')}"
+    words = rule.get("description", "")
+    return f"{where}: {error.instance!r} is not allowed here" + (f"; it is {words}" if words else "")
+
+
+def _experiment(config: Mapping[str, Any]) -> Experiment:
+    values = _with_numbers(config)
+    return Experiment(
+        name=values["experiment"],
+        dataset=_known("dataset", values["dataset"], datasets.REGISTRY),
+        data_root=values.get("data_root", "data"),
+        model=_named("model", values["model"], models.REGISTRY),
+        seeds=tuple(int(seed) for seed in values["seeds"]),
+        threat=_threat(values["threat"], "threat"),
+        optimization=_optimization(values["training"]),
+        methods=tuple(_method(name, given, values["threat"]) for name, given in values["methods"].items()),
+        samples=int(values["samples"]),
+        analyses={name: _analysis(name, given or {}) for name, given in values["analyses"].items()},
+    )
+
+
+def _optimization(values: Values) -> Optimization:
+    integers = {"epochs", "batch_size", "crop_padding"}
+    typed: Values = {key: int(value) if key in integers else value for key, value in values.items()}
+    return Optimization(**typed)
+
+
+def _method(name: str, given: Values, threat: Values) -> Method:
+    where = f"methods.{name}"
+    chosen = {key: value for key, value in given.items() if key not in ("label", "objective", "threat")}
+    objective = _known(f"{where}.objective", given["objective"], objectives.REGISTRY)
+    return Method(
+        name=name,
+        label=given.get("label", name),
+        objective=objective,
+        options=options.check_options(chosen, objectives.REGISTRY[objective], where),
+        threat=_threat({**threat, **given.get("threat", {})}, f"{where}.threat"),
+    )
+
+
+def _analysis(name: str, given: Values) -> Values:
+    _known("analyses", name, analysis.REGISTRY)
+    return options.check_options(given, analysis.REGISTRY[name], f"analyses.{name}")
+
+
+def _named(where: str, given: Values, registry: Mapping[str, str]) -> Values:
+    name = _known(f"{where}.name", given["name"], registry)
+    chosen = {key: value for key, value in given.items() if key != "name"}
+    return {"name": name, **options.check_options(chosen, registry[name], where)}
+
+
+def _known(where: str, name: str, registry: Mapping[str, str]) -> str:
+    if name not in registry:
+        raise SettingsError(f"{where}: unknown name {name!r}{options.suggest(name, registry)}")
+    return name
+
+
+def _threat(values: Values, where: str) -> ThreatModel:
+    try:
+        return threat_from_dict({**values, "iterations": int(values["iterations"])})
+    except SettingsError as error:
+        raise SettingsError(f"{where}.{error}") from None
