@@ -1,0 +1,23 @@
+"""Measurements on trained networks, one file each: a subject -> a table, one row per sample and x."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opnorm.options import resolve
+
+REGISTRY = {
+    "spectrum": "opnorm.analysis._spectrum:spectrum",
+    "alignment": "opnorm.analysis._alignment:alignment",
+    "robustness": "opnorm.analysis._robustness:robustness",
+    "linearity": "opnorm.analysis._linearity:linearity",
+    "dominant_singular_value": "opnorm.analysis._dominant_singular_value:dominant_singular_value",
+    "activations": "opnorm.analysis._activations:activations",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """`opnorm.analysis.<measurement>`, imported when it is asked for."""
+    if name in REGISTRY:
+        return resolve(REGISTRY, "analysis", name)
+    raise AttributeError(name)

@@ -1,0 +1,103 @@
+"""From files to files: attack the analysed samples once, then measure on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import torch
+
+from opnorm import data, files, weights
+from opnorm.analysis import REGISTRY
+from opnorm.analysis.subject import Samples, Subject, draw_samples
+from opnorm.attacks import projected_gradient_ascent
+from opnorm.options import resolve
+from opnorm.seeding import generator
+from opnorm.tables import write_parquet
+from opnorm.threat_model import ThreatModel
+
+
+def attack_runs(
+    models: Sequence[str],
+    outputs: Sequence[str],
+    *,
+    test: str,
+    samples: int,
+    seeds: Sequence[int],
+    threat: ThreatModel,
+    architecture: Mapping[str, Any],
+    device: str = "cpu",
+    threads: int = 1,
+) -> None:
+    """Attack the same test samples on each network, and write samples and attacked samples.
+
+    The attacked label is the predicted one, as in the paper.
+
+    Args:
+        models, outputs, seeds: one of each per run.
+        test: the prepared test split.
+        samples: how many test samples, drawn once for all networks; all of them where there are fewer.
+        threat: the adversary.
+        architecture: what the experiment says of the model; other files are refused.
+        device, threads: where to run.
+    """
+    torch.set_num_threads(threads)
+    split = data.read_split(test)
+    index = torch.randperm(len(split), generator=generator(0, "analysed samples"))[:samples]
+    x = data.to_unit(split.images[index]).to(device)
+    for path, output, seed in zip(models, outputs, seeds, strict=True):
+        model = weights.load_model(path, architecture).to(device)
+        with torch.no_grad():
+            predicted = model(x).argmax(1)
+        random = generator(seed, "attacked samples", device=device)
+        perturbed = projected_gradient_ascent(model, x, predicted, threat, generator=random)
+        tensors = {"index": index, "images": x, "perturbed": perturbed, "attacked_label": predicted}
+        files.save_tensors(output, tensors, {"threat": repr(threat)})
+
+
+def measure_runs(
+    analysis: str,
+    outputs: Sequence[str],
+    *,
+    models: Sequence[str],
+    adversarial: Sequence[str],
+    test: str,
+    seeds: Sequence[int],
+    threat: ThreatModel,
+    architecture: Mapping[str, Any],
+    options: Mapping[str, Any],
+    device: str = "cpu",
+    threads: int = 1,
+) -> None:
+    """Take one measurement on each network, and write its table.
+
+    Args:
+        analysis: a name in the registry.
+        models, adversarial, outputs, seeds: one of each per run.
+        test: the prepared test split.
+        threat: the adversary.
+        architecture: what the experiment says of the model; other files are refused.
+        options: of the measurement.
+        device, threads: where to run.
+    """
+    torch.set_num_threads(threads)
+    measure = resolve(REGISTRY, "analysis", analysis)
+    split = data.read_split(test).to(device)
+    for path, attacked, output, seed in zip(models, adversarial, outputs, seeds, strict=True):
+        model = weights.load_model(path, architecture).to(device)
+        subject = Subject(
+            model=model,
+            untrained=weights.initialised(weights.architecture(path), seed).to(device).eval(),
+            samples=_read_samples(attacked, device),
+            test=split,
+            threat=threat,
+            seed=seed,
+        )
+        write_parquet(measure(subject, **options), output)
+
+
+def _read_samples(path: str, device: str) -> Samples:
+    tensors, _ = files.load_tensors(path)
+    samples = draw_samples(tensors["index"], tensors["images"], tensors["perturbed"])
+    return Samples(*(getattr(samples, field.name).to(device) for field in fields(samples)))

@@ -1,0 +1,47 @@
+"""One file per figure: a table of measurements -> a summary -> axes. No torch, no models.
+
+Each figure's module has `summarise(table, context)`, `draw(summary, context)` and `KEYS`: the columns that identify
+a point of the figure, and their types. `draw` sees nothing but the summary, which is written as a csv: a figure can
+be redrawn from its csv alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FigureEntry:
+    """Where a figure is and what it needs.
+
+    Attributes:
+        module: what draws it.
+        analysis: the measurement whose tables it reads.
+        paper: the paper's figures and tables that it reproduces, wholly or as a panel: "figure2", "table2".
+    """
+
+    module: str
+    analysis: str
+    paper: tuple[str, ...]
+
+
+REGISTRY: dict[str, FigureEntry] = {
+    "spectrum": FigureEntry("opnorm.figures.spectrum", "spectrum", ("figure2",)),
+    "alignment": FigureEntry("opnorm.figures.alignment", "alignment", ("figure2",)),
+    "robustness": FigureEntry("opnorm.figures.robustness", "robustness", ("figure3",)),
+    "linearity": FigureEntry("opnorm.figures.linearity", "linearity", ("figure4",)),
+    "dominant_singular_value": FigureEntry(
+        "opnorm.figures.dominant_singular_value", "dominant_singular_value", ("figure4",)
+    ),
+    "activations": FigureEntry("opnorm.figures.activations", "activations", ("figure5", "figure9")),
+    "accuracies": FigureEntry("opnorm.figures.accuracies", "robustness", ("table2",)),
+}
+
+
+def aliases() -> dict[str, list[str]]:
+    """The paper's numbers, each with the names of the figures that reproduce it."""
+    found: dict[str, list[str]] = {}
+    for name, entry in REGISTRY.items():
+        for number in entry.paper:
+            found.setdefault(number, []).append(name)
+    return found

@@ -1,0 +1,27 @@
+"""Fig. 4, left: how far the features leave their linearization, by distance."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from opnorm.figures import style
+from opnorm.figures.context import FigureContext
+from opnorm.figures.panels import over_distance
+from opnorm.figures.summary import summarise_methods
+
+KEYS = {"method": str, "direction": str, "distance": float}
+
+
+def summarise(table: pd.DataFrame, context: FigureContext) -> pd.DataFrame:
+    """From the columns sample, direction, distance, deviation, method, seed."""
+    return summarise_methods(table, KEYS, "deviation", context)
+
+
+@style.paper_style()
+def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
+    """Deviation over distance; adversarial directions are dashed."""
+    figure, axes = over_distance(summary, context)
+    axes.set_ylim(bottom=0.0)
+    axes.set_ylabel(r"deviation from linearity ($\ell_2$)")
+    return figure

@@ -1,0 +1,136 @@
+"""What figures share above a single curve: panels under a legend, a curve per method and condition, axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
+
+from opnorm.figures import style
+from opnorm.figures.context import RANDOM, FigureContext
+
+DASHED = "adversarial"
+"""The condition drawn dashed, in every figure that has it; all others are solid."""
+
+DIRECTIONS = {"random": "random direction", "adversarial": "adversarial direction"}
+
+_PANEL_HEIGHT = 2.1
+_LEGEND_ROW_HEIGHT = 0.15
+
+
+def row_of_panels(count: int, legend: Sequence[Line2D]) -> tuple[Figure, list[Axes]]:
+    """`count` panels side by side with one y axis, one column wide or two, and a legend above all of them."""
+    width, columns = (style.COLUMN_WIDTH, 2) if count == 1 else (style.DOUBLE_COLUMN_WIDTH, 4)
+    rows = -(-len(legend) // columns)
+    figure = Figure(figsize=(width, _PANEL_HEIGHT + rows * _LEGEND_ROW_HEIGHT), layout="constrained")
+    axes = figure.subplots(1, count, sharey=True, squeeze=False)[0]
+    figure.legend(handles=list(legend), loc="outside upper center", ncols=columns)
+    return figure, list(axes)
+
+
+def legend(
+    summary: pd.DataFrame,
+    context: FigureContext,
+    *,
+    column: str | None = None,
+    names: Mapping[str, str] | None = None,
+    training: bool = False,
+) -> list[Line2D]:
+    """Handles for the methods in `summary`, for solid and dashed curves, and for the training epsilon.
+
+    Args:
+        summary: what is drawn.
+        context: the experiment.
+        column: what decides between solid and dashed.
+        names: what to call each of its values.
+        training: whether a panel shows the training epsilon.
+    """
+    handles = [
+        Line2D([], [], label=context.label(method), **style.look(method, context).line())
+        for method in _methods(summary, context)
+    ]
+    for value, name in (names or {}).items():
+        if (summary[column] == value).any():
+            handles.append(Line2D([], [], color="black", linewidth=1.0, linestyle=_linestyle(value), label=name))
+    if training:
+        handles.append(Line2D([], [], **style.TRAINING_LINE))
+    return handles
+
+
+def curves(axes: Axes, summary: pd.DataFrame, context: FigureContext, x: str, *, column: str | None = None) -> None:
+    """A curve over the column `x` for each method and, where given, each value of `column`, its condition."""
+    for method in _methods(summary, context):
+        rows = summary[summary["method"] == method].sort_values(x)
+        for condition, part in _conditions(rows, column):
+            style.curve(
+                axes,
+                part[x],
+                part["mean"],
+                part["standard_error"],
+                style.look(method, context),
+                linestyle=_linestyle(condition),
+                label=", ".join(filter(None, (context.label(method), condition))),
+            )
+
+
+def over_distance(summary: pd.DataFrame, context: FigureContext) -> tuple[Figure, Axes]:
+    """One panel of curves over the l2 distance, with the adversarial direction dashed."""
+    figure, (axes,) = row_of_panels(1, distance_legend(summary, context))
+    distance_curves(axes, summary, context)
+    return figure, axes
+
+
+def distance_legend(summary: pd.DataFrame, context: FigureContext) -> list[Line2D]:
+    """The legend of curves over the l2 distance."""
+    return legend(summary, context, column="direction", names=DIRECTIONS, training=context.norm == 2.0)
+
+
+def distance_curves(axes: Axes, summary: pd.DataFrame, context: FigureContext) -> None:
+    """Curves over the l2 distance, and the training epsilon where it is such a distance."""
+    curves(axes, summary, context, "distance", column="direction")
+    if context.norm == 2.0:
+        style.training_epsilon(axes, context.epsilon)
+    axes.set_xlabel(length_label("2", r"distance $\|z\|_2$"))
+
+
+def rank_axis(axes: Axes) -> None:
+    """A logarithmic x axis of ranks: the few dominant directions take as much room as the many others."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("rank $r$")
+
+
+def percent_axis(axis: Axis) -> None:
+    """Show fractions in per cent."""
+    axis.set_major_formatter(PercentFormatter(xmax=1.0, decimals=0, symbol=""))
+
+
+def length_label(norm: str, quantity: str) -> str:
+    """An axis label for a length in the l`norm` norm ("1", "2" or "inf"), with its unit."""
+    name = r"\infty" if norm == "inf" else norm
+    return rf"$\ell_{{{name}}}$ {quantity} (pixels in $[0, 1]$)"
+
+
+def _methods(summary: pd.DataFrame, context: FigureContext) -> list[str]:
+    present = set(summary["method"])
+    return [method for method in (*context.methods, RANDOM) if method in present]
+
+
+def _conditions(rows: pd.DataFrame, column: str | None) -> Iterator[tuple[str, pd.DataFrame]]:
+    if column is None:
+        yield "", rows
+    else:
+        for condition in sorted(rows[column].unique(), key=lambda name: name == DASHED):
+            yield condition, rows[rows[column] == condition]
+
+
+def _linestyle(condition: str) -> Literal["dashed", "solid"]:
+    return "dashed" if condition == DASHED else "solid"

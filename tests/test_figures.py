@@ -1,0 +1,501 @@
+"""Figures: what is averaged over what, the csv contract, and that pictures show the csv and nothing else."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import math
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from opnorm.errors import FileError, SettingsError
+from opnorm.figures import REGISTRY, aliases, panels, style
+from opnorm.figures.context import RANDOM, FigureContext
+from opnorm.figures.render import redraw, render
+from opnorm.figures.summary import STATISTICS, summarise
+from opnorm.tables import write_parquet
+
+METHODS = ("standard", "adversarial", "global_snr")
+SEEDS = (0, 1)
+EPSILON = 0.5
+CONTEXT = FigureContext(METHODS, {"standard": "Standard", "adversarial": "AT"}, 2.0, EPSILON, "digits")
+
+# The contract: the columns in front of the statistics; the last of them is the x axis.
+COLUMNS = {
+    "spectrum": ["method", "inputs", "rank"],
+    "alignment": ["method", "rank"],
+    "robustness": ["method", "norm", "epsilon"],
+    "linearity": ["method", "direction", "distance"],
+    "dominant_singular_value": ["method", "direction", "distance"],
+    "activations": ["method", "center", "direction", "distance"],
+    "accuracies": ["method", "epsilon"],
+}
+VALUES = {
+    "spectrum": "singular_value",
+    "alignment": "cosine",
+    "robustness": "correct",
+    "linearity": "deviation",
+    "dominant_singular_value": "singular_value",
+    "activations": "shared",
+}
+DIRECTIONS, DISTANCES = ["random", "adversarial"], [0.0, 0.25, 0.5, 1.0]
+CURVES = [name for name in COLUMNS if name != "accuracies"]
+
+
+def grid(**columns: list) -> pd.DataFrame:
+    return pd.DataFrame(list(itertools.product(*columns.values())), columns=list(columns))
+
+
+def rows(analysis: str) -> pd.DataFrame:
+    """The rows of one run, without the measured values."""
+    samples = list(range(4))
+    if analysis == "spectrum":
+        return grid(sample=samples, inputs=["clean", "adversarial"], rank=list(range(1, 16)))
+    if analysis == "alignment":
+        return grid(sample=samples, network=["trained", "random"], rank=list(range(1, 16)))
+    if analysis == "robustness":
+        radii = {2.0: [0.0, 0.25, EPSILON, 1.0], math.inf: [0.0, 0.05, EPSILON]}
+        return pd.concat([grid(sample=samples, norm=[norm], epsilon=epsilons) for norm, epsilons in radii.items()])
+    if analysis == "activations":
+        data = grid(sample=samples, center=["data"], direction=DIRECTIONS, distance=DISTANCES)
+        return pd.concat([data, data[data["direction"] == "random"].assign(center="uniform")])
+    return grid(sample=samples, direction=DIRECTIONS, distance=DISTANCES)
+
+
+@cache
+def measured(analysis: str, seed: int) -> pd.DataFrame:
+    table, generator = rows(analysis), np.random.default_rng(seed)
+    values = generator.uniform(0.1, 1.0, len(table))
+    return table.assign(**{VALUES[analysis]: values > 0.4 if analysis == "robustness" else values})
+
+
+@cache
+def pooled(analysis: str) -> pd.DataFrame:
+    runs = itertools.product(enumerate(METHODS), SEEDS)
+    return pd.concat(
+        [measured(analysis, 10 * place + seed).assign(method=method, seed=seed) for (place, method), seed in runs]
+    )
+
+
+def module_of(name: str) -> ModuleType:
+    return importlib.import_module(REGISTRY[name].module)
+
+
+def summary_of(name: str, context: FigureContext = CONTEXT) -> pd.DataFrame:
+    return module_of(name).summarise(pooled(REGISTRY[name].analysis), context)
+
+
+def draw(name: str, context: FigureContext = CONTEXT) -> tuple[Figure, pd.DataFrame]:
+    summary = summary_of(name, context)
+    return module_of(name).draw(summary, context), summary
+
+
+def training_lines(axes: Axes) -> list[list[float]]:
+    return [list(line.get_xdata()) for line in axes.lines if line.get_label() == style.TRAINING_LINE["label"]]
+
+
+def data_lines(axes: Axes) -> dict[str, matplotlib.lines.Line2D]:
+    return {line.get_label(): line for line in axes.lines if line.get_label() != style.TRAINING_LINE["label"]}
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every figure, rendered from parquet files as the workflow does it."""
+    folder = tmp_path_factory.mktemp("figures")
+    for name, entry in REGISTRY.items():
+        tables = []
+        for (place, method), seed in itertools.product(enumerate(METHODS), SEEDS):
+            path = folder / entry.analysis / method / f"{seed}.parquet"
+            write_parquet(measured(entry.analysis, 10 * place + seed), path)
+            tables.append((method, seed, path))
+        # Runs may be listed in any order.
+        render(name, tables[::-1], CONTEXT, **outputs(folder, name), csv=folder / f"{name}.csv")
+    return folder
+
+
+def outputs(folder: Path, name: str) -> dict[str, Path]:
+    return {"pdf": folder / f"{name}.pdf", "png": folder / f"{name}.png"}
+
+
+# Summaries
+
+
+def slow_summary(table: pd.DataFrame, keys: list[str], value: str) -> list[tuple]:
+    """Loops that do what the definition says."""
+    found = []
+    for key in sorted(set(table[keys].itertuples(index=False, name=None))):
+        part = [row for row in table.to_dict("records") if tuple(row[k] for k in keys) == key]
+
+        def means(part: list[dict], column: str) -> list[float]:
+            groups = sorted({row[column] for row in part})
+            return [float(np.mean([row[value] for row in part if row[column] == group])) for group in groups]
+
+        samples, seeds = means(part, "sample"), means(part, "seed")
+        error = np.std(samples, ddof=1) / math.sqrt(len(samples))
+        found.append((*key, np.mean(samples), error, len(samples), np.std(seeds, ddof=1)))
+    return found
+
+
+def test_summary_agrees_with_loops() -> None:
+    generator = np.random.default_rng(0)
+    table = grid(method=["a", "b"], rank=[1, 2, 3], sample=list(range(5)), seed=[0, 1, 2])
+    table = table.assign(value=generator.normal(size=len(table))).sample(frac=1.0, random_state=1)
+    table = table[~((table["rank"] == 3) & (table["sample"] > 2))]
+    expected = pd.DataFrame(slow_summary(table, ["method", "rank"], "value"), columns=["method", "rank", *STATISTICS])
+    found = summarise(table, ["method", "rank"], "value")
+    # Sums of fifteen float64 numbers of order one.
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-13, atol=1e-14)
+
+
+def test_seeds_are_averaged_before_samples() -> None:
+    table = pd.DataFrame({"method": "a", "sample": [0, 0, 1, 1], "seed": [0, 1, 0, 1], "value": [0.0, 2.0, 1.0, 1.0]})
+    (row,) = summarise(table, ["method"], "value").to_dict("records")
+    # The samples agree once seeds are averaged; four rows taken as samples would have an error of 0.41.
+    assert (row["mean"], row["standard_error"], row["n"]) == (1.0, 0.0, 2)
+    assert row["seed_std"] == pytest.approx(np.std([0.5, 1.5], ddof=1))
+
+
+def test_a_spread_of_one_is_missing_not_zero() -> None:
+    table = pd.DataFrame({"method": ["a"], "sample": [0], "seed": [0], "value": [1.0]})
+    (row,) = summarise(table, ["method"], "value").to_dict("records")
+    assert math.isnan(row["seed_std"])
+    assert math.isnan(row["standard_error"])
+
+
+def test_missing_values_are_left_out() -> None:
+    table = pd.DataFrame({"method": "a", "sample": [0, 1, 2], "seed": 0, "value": [1.0, 3.0, np.nan]})
+    (row,) = summarise(table, ["method"], "value").to_dict("records")
+    assert (row["mean"], row["n"]) == (2.0, 2)
+
+
+def test_float32_is_summed_in_float64() -> None:
+    values = np.full(3, 1.0, dtype="float32") + np.array([0.0, 0.0, 1e-7], dtype="float32")
+    table = pd.DataFrame({"method": "a", "sample": range(3), "seed": 0, "value": values})
+    assert summarise(table, ["method"], "value")["mean"][0] == np.mean(values.astype("float64"))
+
+
+# The csv contract
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_csv_has_the_contract_s_columns(name: str, rendered: Path) -> None:
+    header = (rendered / f"{name}.csv").read_text().splitlines()[0]
+    assert header.split(",") == [*COLUMNS[name], "mean", "standard_error", "n", "seed_std"]
+
+
+def test_every_figure_is_in_the_contract() -> None:
+    assert set(REGISTRY) == set(COLUMNS)
+
+
+@pytest.mark.parametrize("name", sorted({*CURVES} - {"alignment"}))
+def test_csv_agrees_with_loops(name: str, rendered: Path) -> None:
+    table = pooled(REGISTRY[name].analysis)
+    expected = slow_summary(table, COLUMNS[name], VALUES[name])
+    found = pd.read_csv(rendered / f"{name}.csv")
+    found = sorted(found.itertuples(index=False, name=None))
+    assert [row[:-4] for row in found] == [row[:-4] for row in expected]
+    # The csv has nine digits.
+    np.testing.assert_allclose([r[-4:] for r in found], [r[-4:] for r in expected], rtol=1e-8)
+
+
+def test_rows_follow_the_experiment_s_order() -> None:
+    context = FigureContext(("global_snr", "standard", "adversarial"), {}, 2.0, EPSILON, "digits")
+    assert list(summary_of("alignment", context)["method"].unique()) == [*context.methods, RANDOM]
+
+
+def test_norms_are_written_as_words(rendered: Path) -> None:
+    found = pd.read_csv(rendered / "robustness.csv", dtype=str, keep_default_na=False)
+    assert set(found["norm"]) == {"2", "inf"}
+
+
+def test_untrained_networks_of_all_methods_are_one() -> None:
+    table = pooled("alignment")
+    summary = summary_of("alignment").set_index(["method", "rank"])
+    untrained, trained = table[table["network"] == "random"], table[table["network"] == "trained"]
+    for rank in (1, 15):
+        expected = untrained[untrained["rank"] == rank]["cosine"].mean()
+        assert summary.loc[(RANDOM, rank), "mean"] == pytest.approx(expected)
+        assert summary.loc[(RANDOM, rank), "n"] == 4
+        own = trained[(trained["rank"] == rank) & (trained["method"] == "adversarial")]
+        assert summary.loc[("adversarial", rank), "mean"] == pytest.approx(own["cosine"].mean())
+
+
+@pytest.mark.parametrize("norm", [2.0, math.inf])
+def test_accuracies_are_those_of_the_training_s_norm(norm: float) -> None:
+    context = FigureContext(METHODS, {}, norm, EPSILON, "digits")
+    table = pooled("robustness")
+    found = summary_of("accuracies", context).set_index(["method", "epsilon"])
+    assert len(found) == 2 * len(METHODS)
+    for method, epsilon in found.index:
+        part = table[(table["method"] == method) & (table["norm"] == norm) & (table["epsilon"] == epsilon)]
+        assert found.loc[(method, epsilon), "mean"] == pytest.approx(part["correct"].mean())
+
+
+def test_accuracies_find_an_epsilon_rounded_to_float32() -> None:
+    context = FigureContext(METHODS, {}, 2.0, 0.1, "digits")
+    table = pooled("robustness")
+    table = table.assign(epsilon=(table["epsilon"] * 0.2).astype("float32").astype("float64"))
+    assert len(module_of("accuracies").summarise(table, context)) == 2 * len(METHODS)
+
+
+def test_accuracies_without_the_training_s_epsilon_are_an_error() -> None:
+    context = FigureContext(METHODS, {}, 2.0, 0.7, "digits")
+    with pytest.raises(SettingsError, match="0.7"):
+        summary_of("accuracies", context)
+
+
+# Pictures
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_lines_are_the_summary(name: str) -> None:
+    figure, summary = draw(name)
+    x = COLUMNS[name][-1]
+    column = next((c for c in ("norm", "center") if c in summary), None)
+    parts = [summary] if column is None else [summary[summary[column] == v] for v in summary[column].unique()]
+    assert len(figure.axes) == len(parts)
+    for axes, part in zip(figure.axes, parts, strict=True):
+        condition = next((c for c in ("inputs", "direction") if c in part), None)
+        curves = part.groupby(["method"] if condition is None else ["method", condition])
+        lines = data_lines(axes)
+        assert len(lines) == len(curves)
+        for key, rows in curves:
+            line = lines[", ".join([CONTEXT.label(key[0]), *key[1:]])]
+            np.testing.assert_array_equal(line.get_xdata(), rows[x])
+            np.testing.assert_array_equal(line.get_ydata(), rows["mean"])
+            assert (line.get_linestyle() == "--") == ("adversarial" in key[1:])
+
+
+def test_accuracies_show_the_summary() -> None:
+    figure, summary = draw("accuracies")
+    (axes,) = figure.axes
+    points = {(x, y) for line in axes.lines for x, y in zip(*line.get_data(), strict=True)}
+    expected = {(row.mean, METHODS.index(row.method)) for row in summary.itertuples()}
+    assert points == expected
+    texts = [text.get_text() for text in axes.texts]
+    for mean, error in summary[["mean", "standard_error"]].to_numpy():
+        assert f"{100 * mean:.1f}±{100 * error:.1f}" in texts
+
+
+def test_the_standard_error_is_shaded() -> None:
+    axes = Figure().subplots()
+    look = style.look("standard", CONTEXT)
+    style.curve(axes, [0.0, 1.0, 2.0], [1.0, 2.0, 4.0], [0.1, 0.2, 0.4], look)
+    (band,) = axes.collections
+    corners = {(x, round(y, 12)) for x, y in band.get_paths()[0].vertices}
+    assert corners == {(0.0, 0.9), (0.0, 1.1), (1.0, 1.8), (1.0, 2.2), (2.0, 3.6), (2.0, 4.4)}
+
+
+def test_a_method_looks_the_same_everywhere() -> None:
+    seen: dict[str, set] = {method: set() for method in METHODS}
+    for name in CURVES:
+        figure, _ = draw(name)
+        for axes, method in itertools.product(figure.axes, METHODS):
+            label = CONTEXT.label(method)
+            own = [line for key, line in data_lines(axes).items() if key.split(", ")[0] == label]
+            assert own
+            seen[method] |= {(line.get_color(), line.get_marker(), line.get_linewidth()) for line in own}
+    figure, _ = draw("accuracies")
+    ticks = dict(enumerate(METHODS))
+    for line in figure.axes[0].lines:
+        (colour,) = {look[0] for look in seen[ticks[int(line.get_ydata()[0])]]}
+        assert line.get_color() == colour
+    assert all(len(looks) == 1 for looks in seen.values())
+
+
+def test_ten_methods_differ_in_colour_and_in_marker() -> None:
+    context = FigureContext(tuple("abcdefghij"), {}, 2.0, EPSILON, "digits")
+    looks = [style.look(method, context) for method in (*context.methods, RANDOM)]
+    assert len({look.colour for look in looks}) == len({look.marker for look in looks}) == 11
+
+
+def test_methods_that_coincide_are_drawn_at_different_widths() -> None:
+    """Standard and global SNR, and the two forms of d.d. SNR: the thinner is on top."""
+    context = FigureContext(("standard", "at", "global", "exact", "power"), {}, 2.0, EPSILON, "digits")
+    for below, above in (("standard", "global"), ("exact", "power")):
+        under, over = (style.look(method, context).line() for method in (below, above))
+        assert under["linewidth"] > over["linewidth"]
+        assert under["zorder"] < over["zorder"]
+
+
+@pytest.mark.parametrize(
+    ("name", "norm", "expected"),
+    [
+        ("robustness", 2.0, [1, 0]),
+        ("robustness", math.inf, [0, 1]),
+        ("robustness", 1.0, [0, 0]),
+        ("linearity", 2.0, [1]),
+        ("linearity", math.inf, [0]),
+        ("dominant_singular_value", 2.0, [1]),
+        ("activations", 2.0, [1, 1]),
+        ("activations", math.inf, [0, 0]),
+        ("spectrum", 2.0, [0]),
+        ("alignment", 2.0, [0]),
+    ],
+)
+def test_training_epsilon_stands_in_panels_of_its_norm(name: str, norm: float, expected: list[int]) -> None:
+    context = FigureContext(METHODS, {}, norm, 0.375, "digits")
+    figure, _ = draw(name, context)
+    assert [training_lines(axes) for axes in figure.axes] == [[[0.375, 0.375]] * n for n in expected]
+    (legend,) = figure.legends
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert (style.TRAINING_LINE["label"] in labels) == any(expected)
+
+
+def test_the_legend_names_what_is_drawn_and_no_more() -> None:
+    summary = summary_of("activations")
+    handles = panels.distance_legend(summary[summary["direction"] == "random"], CONTEXT)
+    labels = [handle.get_label() for handle in handles]
+    assert labels == ["Standard", "AT", "global_snr", "random direction", style.TRAINING_LINE["label"]]
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_the_legend_covers_no_data(name: str) -> None:
+    figure, _ = draw(name)
+    figure.draw_without_rendering()
+    legend = figure.legends[0].get_window_extent()
+    assert all(axes.get_window_extent().y1 <= legend.y0 for axes in figure.axes)
+    assert 0.0 <= legend.x0 <= legend.x1 <= figure.bbox.x1
+    assert legend.y1 <= figure.bbox.y1
+
+
+def test_singular_values_below_rounding_do_not_flatten_the_spectrum() -> None:
+    table = pooled("spectrum")
+    table = table.assign(singular_value=table["singular_value"].mask(table["rank"] == 15, 1e-9))
+    axes = module_of("spectrum").draw(module_of("spectrum").summarise(table, CONTEXT), CONTEXT).axes[0]
+    low, high = axes.get_ylim()
+    assert axes.get_yscale() == "log"
+    assert 1e-5 < low < high < 10.0
+
+
+# Files
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_the_csv_alone_gives_the_same_bytes(name: str, rendered: Path, tmp_path: Path) -> None:
+    again = outputs(tmp_path, name)
+    redraw(name, rendered / f"{name}.csv", CONTEXT, **again)
+    for kind, path in outputs(rendered, name).items():
+        assert again[kind].read_bytes() == path.read_bytes()
+
+
+def test_another_process_gives_the_same_bytes(rendered: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from opnorm.figures.context import FigureContext; from opnorm.figures.render import redraw;"
+        f"redraw('activations', sys.argv[1], FigureContext({METHODS!r}, {dict(CONTEXT.labels)!r}, 2.0, {EPSILON},"
+        " 'digits'), pdf=sys.argv[2], png=sys.argv[3])"
+    )
+    again = outputs(tmp_path, "activations")
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}
+    arguments = [str(rendered / "activations.csv"), str(again["pdf"]), str(again["png"])]
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True, env=environment)
+    for kind, path in outputs(rendered, "activations").items():
+        assert again[kind].read_bytes() == path.read_bytes()
+
+
+def test_pdf_has_embedded_fonts_and_no_date(rendered: Path) -> None:
+    content = (rendered / "robustness.pdf").read_bytes()
+    assert b"/FontFile2" in content
+    assert b"/Type3" not in content
+    assert b"/CreationDate" not in content
+
+
+def test_reader_s_settings_neither_change_nor_are_changed(rendered: Path, tmp_path: Path) -> None:
+    again = outputs(tmp_path, "linearity")
+    with matplotlib.rc_context({"font.size": 20, "lines.linewidth": 9, "axes.facecolor": "red"}):
+        before = dict(matplotlib.rcParams)
+        redraw("linearity", rendered / "linearity.csv", CONTEXT, **again)
+        assert dict(matplotlib.rcParams) == before
+    assert again["png"].read_bytes() == (rendered / "linearity.png").read_bytes()
+
+
+def test_one_seed_leaves_the_spread_empty(tmp_path: Path) -> None:
+    write_parquet(measured("linearity", 0), tmp_path / "0.parquet")
+    csv = tmp_path / "linearity.csv"
+    tables = [("standard", 0, tmp_path / "0.parquet")]
+    render("linearity", tables, CONTEXT, **outputs(tmp_path, "linearity"), csv=csv)
+    assert all(line.endswith(",") for line in csv.read_text().splitlines()[1:])
+
+
+def test_a_run_of_an_unknown_method_is_an_error(tmp_path: Path) -> None:
+    write_parquet(measured("linearity", 0), tmp_path / "0.parquet")
+    tables = [("standard", 0, tmp_path / "0.parquet"), ("mystery", 0, tmp_path / "0.parquet")]
+    with pytest.raises(SettingsError, match="mystery"):
+        render("linearity", tables, CONTEXT, **outputs(tmp_path, "linearity"), csv=tmp_path / "linearity.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        ("spectrum", "rank", "order", "lacks rank"),
+        ("linearity", "standard,", "mystery,", "mystery"),
+        ("linearity", "0.25", "a quarter", "not a readable table"),
+    ],
+)
+def test_a_csv_that_does_not_fit_is_an_error(
+    name: str, old: str, new: str, message: str, rendered: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "changed.csv"
+    path.write_text((rendered / f"{name}.csv").read_text().replace(old, new))
+    with pytest.raises(FileError, match=message):
+        redraw(name, path, CONTEXT, **outputs(tmp_path, name))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_method_may_be_called_null(tmp_path: Path) -> None:
+    write_parquet(measured("linearity", 0), tmp_path / "0.parquet")
+    context = FigureContext(("null",), {}, 2.0, EPSILON, "digits")
+    tables = [("null", 0, tmp_path / "0.parquet")]
+    render("linearity", tables, context, **outputs(tmp_path, "linearity"), csv=tmp_path / "linearity.csv")
+    assert (tmp_path / "linearity.png").exists()
+
+
+def test_a_missing_csv_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match=r"none\.csv"):
+        redraw("spectrum", tmp_path / "none.csv", CONTEXT, **outputs(tmp_path, "spectrum"))
+
+
+# The registry
+
+
+def test_the_paper_s_numbers_name_figures() -> None:
+    assert aliases() == {
+        "figure2": ["spectrum", "alignment"],
+        "figure3": ["robustness"],
+        "figure4": ["linearity", "dominant_singular_value"],
+        "figure5": ["activations"],
+        "figure9": ["activations"],
+        "table2": ["accuracies"],
+    }
+
+
+def test_random_is_no_method_s_name() -> None:
+    with pytest.raises(SettingsError, match="random"):
+        FigureContext(("standard", "random"), {}, 2.0, EPSILON, "digits")
+
+
+def test_the_registry_is_light() -> None:
+    code = (
+        "import sys, opnorm.figures, opnorm.figures.context;"
+        "print(*{'torch', 'matplotlib', 'pandas', 'numpy'} & set(sys.modules))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert found.stdout.split() == []
+
+
+def test_figures_need_no_torch() -> None:
+    modules = ", ".join(["opnorm.figures.render", *(entry.module for entry in REGISTRY.values())])
+    code = f"import sys, {modules}; print(*{{'torch', 'matplotlib.pyplot'}} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert found.stdout.split() == []
