@@ -1,0 +1,34 @@
+PYTHON ?= python3
+VENV ?= .venv
+CORES ?= all
+RUN := $(VENV)/bin
+
+.PHONY: all env test lint bench clean
+
+# The default experiment, config/digits.yaml, to all figures.
+all: env
+	$(RUN)/snakemake --cores $(CORES)
+
+env: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "opnorm needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+test: env
+	$(RUN)/pytest -n 2
+
+lint: env
+	$(RUN)/ruff check . && $(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/snakefmt --check Snakefile workflow
+	$(RUN)/snakemake --lint
+
+bench: env
+	$(RUN)/python -m benchmarks
+
+clean:
+	rm -rf results/digits results/smoke .snakemake

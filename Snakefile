@@ -1,0 +1,7 @@
+include: "workflow/Snakefile"
+
+
+# Snakemake takes its default target from this file alone.
+rule default:
+    input:
+        rules.all.input,

@@ -1,0 +1,21 @@
+rule analyze:
+    input:
+        models=per_seed(MODEL),
+        adversarial=per_seed(ADVERSARIAL),
+        test=rules.data.output.test,
+    output:
+        per_seed(TABLE),
+    log:
+        f"{LOGS}/analyze/{{analysis}}/{{method}}.log",
+    benchmark:
+        f"{BENCHMARKS}/analyze/{{analysis}}/{{method}}.tsv"
+    params:
+        options=lambda wildcards: EXPERIMENT.analyses[wildcards.analysis],
+        seeds=EXPERIMENT.seeds,
+        threat=asdict(EXPERIMENT.threat),
+        architecture=EXPERIMENT.model,
+        code=lambda wildcards: analysis_code(module_of(analysis.REGISTRY, wildcards.analysis)),
+    resources:
+        device="auto",
+    script:
+        "../scripts/analyze.py"

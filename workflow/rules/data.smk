@@ -1,0 +1,14 @@
+rule data:
+    output:
+        train=SPLIT.format(split="train"),
+        test=SPLIT.format(split="test"),
+    log:
+        f"{LOGS}/data.log",
+    benchmark:
+        f"{BENCHMARKS}/data.tsv"
+    params:
+        dataset=EXPERIMENT.dataset,
+        root=EXPERIMENT.data_root,
+        code=code_digest("opnorm.data", module_of(datasets.REGISTRY, EXPERIMENT.dataset)),
+    script:
+        "../scripts/data.py"
