@@ -34,7 +34,9 @@ class CrossEntropy:
         self.y = y[:, None]
 
     def value(self, z: Tensor) -> Tensor:
-        return torch.nn.functional.cross_entropy(z, self.y[:, 0], reduction="none")
+        # As a function of the others against the attacked label it keeps its digits where the network is certain.
+        others = z.scatter(1, self.y, -math.inf)
+        return torch.nn.functional.softplus(others.logsumexp(1) - z.gather(1, self.y)[:, 0])
 
     def direction(self, z: Tensor) -> Tensor:
         # The attacked label's entry is minus the sum of the others: 1 - softmax would round to zero
@@ -152,33 +154,36 @@ def projected_gradient_ascent(
 
 class _Ascent:
     def __init__(self, model: nn.Module, x: Tensor, threat: ThreatModel, loss: AttackLoss) -> None:
-        self.model, self.x, self.threat, self.loss = model, x, threat, loss
-        self.best = x
+        self.model, self.x, self.threat, self.loss = model, x.detach(), threat, loss
+        self.best = self.x
         self.best_value = torch.full((len(x),), -math.inf, device=x.device, dtype=x.dtype)
 
     def run(self, delta: Tensor, *, rescore: bool, trace: Callable[[Tensor], None] | None) -> Tensor:
         delta = self._feasible(delta)
         for _ in range(self.threat.iterations):
             if trace is not None:
-                trace(self.x + delta)
+                trace(self._point(delta))
             delta = self._feasible(self._step(delta, self._gradient(delta, rescore=rescore)))
+        point = self._point(delta)
         if trace is not None:
-            trace(self.x + delta)
+            trace(point)
         if not rescore:
-            return self.x + delta
+            return point
         with torch.no_grad():
-            self._keep_best(self.x + delta, self.model(self.x + delta))
+            self._keep_best(point, self.model(point))
         return self.best
 
     def _gradient(self, delta: Tensor, *, rescore: bool) -> Tensor:
         with torch.enable_grad():
-            point = (self.x + delta).requires_grad_()
+            point = self._point(delta).requires_grad_()
             z = self.model(point)
         with torch.no_grad():
             u = self.loss.direction(z)
             if rescore:
                 self._keep_best(point.detach(), z)
-        (gradient,) = torch.autograd.grad(z, point, u)
+        if not z.requires_grad:
+            return torch.zeros_like(delta)
+        (gradient,) = torch.autograd.grad(z, point, u, materialize_grads=True)
         return gradient
 
     def _step(self, delta: Tensor, gradient: Tensor) -> Tensor:
@@ -194,8 +199,14 @@ class _Ascent:
             return delta
         return (self.x + delta).clamp(*self.threat.bounds) - self.x
 
+    def _point(self, delta: Tensor) -> Tensor:
+        """x + delta, whose rounding may not pass the bounds either."""
+        point = self.x + delta
+        return point if self.threat.bounds is None else point.clamp(*self.threat.bounds)
+
     def _keep_best(self, point: Tensor, z: Tensor) -> None:
         value = self.loss.value(z)
-        better = value > self.best_value
+        # Of equal values the later: where the loss has underflowed the ascent has gone on.
+        better = value >= self.best_value
         self.best_value = torch.where(better, value, self.best_value)
         self.best = torch.where(better.view(-1, *[1] * (point.ndim - 1)), point, self.best)

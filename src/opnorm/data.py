@@ -77,7 +77,7 @@ def read_split(path: str | Path, dataset: str | None = None) -> Split:
     """Read a prepared split; with `dataset`, make sure that it is of that dataset.
 
     Raises:
-        FileError: missing, damaged, or of another dataset.
+        FileError: missing, damaged, not a split, or of another dataset.
     """
     tensors, metadata = files.load_tensors(path)
     if dataset is not None and metadata.get("dataset") != dataset:
@@ -85,6 +85,8 @@ def read_split(path: str | Path, dataset: str | None = None) -> Split:
             f"{path}: holds the dataset {metadata.get('dataset')}, but the experiment asks for {dataset}. "
             "Give the experiment another name, or delete that file, and run again"
         )
+    if not {"images", "labels"} <= tensors.keys():
+        raise FileError(f"{path}: not a prepared split (no images and labels in it); delete it and run again")
     return Split(tensors["images"], tensors["labels"])
 
 

@@ -39,7 +39,8 @@ def dominant_singular_value(
         Value, residual, right singular vector and the number of iterations.
     """
     b, d, n = operator.shape
-    limit = min(max_iterations, d, n)
+    # The start's part in the kernel of a wide J takes a step beyond the rank.
+    limit = min(max_iterations, d + 1, n)
     v = lp.dual_vector(start.reshape(b, n), 2.0)
     u, beta = v.new_zeros(b, d), v.new_zeros(b)
     U, V, B = u[:, :, None][:, :, :0], v[:, :, None][:, :, :0], v.new_zeros(b, 0, 0)

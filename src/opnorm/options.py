@@ -10,7 +10,7 @@ import ast
 import difflib
 import importlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -27,7 +27,7 @@ Count = Annotated[int, "count"]
 Size = Annotated[int, "size"]
 Grid = Annotated[tuple[float, ...], "grid"]
 
-_RANGES = {
+_RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "norm": (lambda x: x in (1.0, 2.0, math.inf), "1, 2 or inf"),
     "positive": (lambda x: 0.0 < x < math.inf, "a number above 0"),
     "non-negative": (lambda x: 0.0 <= x < math.inf, "a number of at least 0"),
@@ -75,7 +75,7 @@ def check_value(value: object, annotation: Any, where: str) -> Any:
         value = number(value)
         if not _is_a(value, kind) or not fits(value):
             raise SettingsError(f"{where}: {value!r} is not {words}")
-        return kind(value)  # type: ignore[no-untyped-call]
+        return kind(value)
     if not _is_a(number(value) if annotation is float else value, annotation):
         raise SettingsError(f"{where}: {value!r} is not of type {annotation.__name__}")
     return annotation(value)

@@ -30,11 +30,11 @@ class ThreatModel:
     bounds: tuple[float, float] | None = (0.0, 1.0)
 
     def __post_init__(self) -> None:
-        if self.norm not in (1.0, 2.0, math.inf):
+        if not (_is_number(self.norm) and self.norm in (1.0, 2.0, math.inf)):
             raise SettingsError(f"norm: {self.norm!r} is not 1, 2 or inf")
         if not (_is_number(self.epsilon) and 0.0 <= self.epsilon < math.inf):
             raise SettingsError(f"epsilon: {self.epsilon!r} is not a number of at least 0")
-        if not (isinstance(self.iterations, int) and self.iterations >= 0):
+        if not (_is_number(self.iterations) and isinstance(self.iterations, int) and self.iterations >= 0):
             raise SettingsError(f"iterations: {self.iterations!r} is not a whole number of at least 0")
         if self.step_size is not None and not (_is_number(self.step_size) and self.step_size > 0.0):
             raise SettingsError(f"step_size: {self.step_size!r} is not a number above 0")

@@ -79,3 +79,9 @@ def _architecture(path: str | Path, metadata: Mapping[str, str]) -> dict[str, An
     except (KeyError, json.JSONDecodeError) as error:
         raise FileError(f"{path}: not a model of this project (no architecture in it)") from error
     return found
+
+
+def made_by(path: str | Path) -> dict[str, Any]:
+    """What `save_model` remembered beside the architecture: method, seed, settings, digests."""
+    found: dict[str, Any] = json.loads(files.load_tensors(path)[1].get("made_by", "{}"))
+    return found

@@ -9,13 +9,15 @@ rule analyze:
         f"{LOGS}/analyze/{{analysis}}/{{method}}.log",
     benchmark:
         f"{BENCHMARKS}/analyze/{{analysis}}/{{method}}.tsv"
+    conda:
+        "../envs/opnorm.yaml"
+    resources:
+        device="auto",
     params:
         options=lambda wildcards: EXPERIMENT.analyses[wildcards.analysis],
         seeds=EXPERIMENT.seeds,
         threat=asdict(EXPERIMENT.threat),
         architecture=EXPERIMENT.model,
         code=lambda wildcards: analysis_code(module_of(analysis.REGISTRY, wildcards.analysis)),
-    resources:
-        device="auto",
     script:
         "../scripts/analyze.py"

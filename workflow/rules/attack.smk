@@ -8,13 +8,15 @@ rule attack:
         f"{LOGS}/attack/{{method}}.log",
     benchmark:
         f"{BENCHMARKS}/attack/{{method}}.tsv"
+    conda:
+        "../envs/opnorm.yaml"
+    resources:
+        device="auto",
     params:
         samples=EXPERIMENT.samples,
         seeds=EXPERIMENT.seeds,
         threat=asdict(EXPERIMENT.threat),
         architecture=EXPERIMENT.model,
         code=analysis_code(),
-    resources:
-        device="auto",
     script:
         "../scripts/attack.py"

@@ -1,3 +1,4 @@
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +13,7 @@ from opnorm.settings import Experiment
 
 def read_experiment():
     schema = Path(workflow.current_basedir) / "../schemas/experiment.schema.yaml"
-    source = ", ".join(map(str, workflow.configfiles)) or "--config"
+    source = ", ".join(os.path.relpath(path) for path in workflow.configfiles) or "--config"
     try:
         return Experiment.from_config(config, yaml.safe_load(schema.read_text()), source)
     except SettingsError as error:
@@ -33,7 +34,9 @@ def training_code(method):
 
 
 def analysis_code(*modules):
-    return code_digest("opnorm.analysis.run", module_of(models.REGISTRY, EXPERIMENT.model["name"]), *modules)
+    return code_digest(
+        "opnorm.analysis.run", module_of(models.REGISTRY, EXPERIMENT.model["name"]), *modules
+    )
 
 
 def figure_code(figure):
@@ -57,7 +60,9 @@ def per_seed(pattern):
 
 EXPERIMENT = read_experiment()
 METHODS = [method.name for method in EXPERIMENT.methods]
-FIGURES = [name for name, entry in figures.REGISTRY.items() if entry.analysis in EXPERIMENT.analyses]
+FIGURES = [
+    name for name, entry in figures.REGISTRY.items() if entry.analysis in EXPERIMENT.analyses
+]
 
 RESULTS = f"results/{EXPERIMENT.name}"
 SPLIT = f"{RESULTS}/data/{{split}}.safetensors"
@@ -77,7 +82,9 @@ wildcard_constraints:
 
 
 if locks.release_if_stale(Path(".snakemake")):
-    logger.info("The Snakemake that held this folder's lock is gone; going on from what it finished.")
+    logger.info(
+        "The Snakemake that held this folder's lock is gone; going on from what it finished."
+    )
 
 
 onstart:

@@ -6,6 +6,8 @@ rule data:
         f"{LOGS}/data.log",
     benchmark:
         f"{BENCHMARKS}/data.tsv"
+    conda:
+        "../envs/opnorm.yaml"
     params:
         dataset=EXPERIMENT.dataset,
         root=EXPERIMENT.data_root,

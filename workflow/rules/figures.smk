@@ -20,6 +20,8 @@ for figure, entry in figures.REGISTRY.items():
             f"{LOGS}/figures/{figure}.log",
         benchmark:
             f"{BENCHMARKS}/figures/{figure}.tsv"
+        conda:
+            "../envs/opnorm.yaml"
         params:
             figure=figure,
             runs=[(method, seed) for method in METHODS for seed in EXPERIMENT.seeds],

@@ -9,13 +9,15 @@ rule train:
         f"{LOGS}/train/{{method}}.log",
     benchmark:
         f"{BENCHMARKS}/train/{{method}}.tsv"
+    conda:
+        "../envs/opnorm.yaml"
+    resources:
+        device="auto",
+        checkpoint_seconds=60,
     params:
         settings=lambda wildcards: EXPERIMENT.training(wildcards.method).to_dict(),
         seeds=EXPERIMENT.seeds,
         checkpoints=lambda wildcards: f"{RESULTS}/checkpoints/{wildcards.method}",
         code=lambda wildcards: training_code(wildcards.method),
-    resources:
-        device="auto",
-        checkpoint_seconds=60,
     script:
         "../scripts/train.py"

@@ -1,0 +1,146 @@
+"""Experiment files: what they become, and how mistakes in them are answered."""
+
+import copy
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from opnorm.errors import SettingsError
+from opnorm.settings import Experiment, TrainingSettings
+from opnorm.threat_model import ThreatModel
+
+ROOT = Path(__file__).parents[1]
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/experiment.schema.yaml").read_text())
+SMOKE = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
+
+
+def experiment(config):
+    return Experiment.from_config(config, SCHEMA, "config/mine.yaml")
+
+
+def changed(path, value):
+    config = copy.deepcopy(SMOKE)
+    *parents, last = path.split(".")
+    place = config
+    for key in parents:
+        place = place[key]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    return config
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_experiment_file_is_valid(path):
+    found = experiment(yaml.safe_load(path.read_text()))
+    assert found.name == path.stem
+    assert found.methods
+
+
+def test_values_of_the_smoke_experiment():
+    found = experiment(SMOKE)
+    assert found.seeds == (0, 1)
+    assert found.threat == ThreatModel(2.0, 1.0, 2)
+    assert found.model == {"name": "cnn5", "width": 2}
+    assert found.method("dd_snr").options == {"weight": 0.05}
+    assert found.method("standard").label == "Standard"
+    assert found.analyses["spectrum"] == {}
+    assert found.analyses["robustness"]["l2"] == (0.5, 1.0)
+
+
+def test_a_method_may_have_its_own_threat():
+    found = experiment(changed("methods.dd_snr.threat", {"norm": "inf", "epsilon": "1e-1"}))
+    assert found.method("dd_snr").threat == ThreatModel(math.inf, 0.1, 2)
+    assert found.method("standard").threat == found.threat
+
+
+def test_training_settings_survive_the_way_through_snakemake():
+    found = experiment(SMOKE).training("dd_snr")
+    assert TrainingSettings.from_dict(found.to_dict()) == found
+
+
+MISTAKES = [
+    ("epsilom", 1, "epsilom: unknown key"),
+    ("threat.epsilonn", 1, "threat.epsilonn: unknown key; did you mean epsilon?"),
+    ("training.epoch", 1, "training.epoch: unknown key; did you mean epochs?"),
+    ("methods.dd_snr.wieght", 1, "methods.dd_snr.wieght: unknown key; did you mean weight?"),
+    ("methods.dd_snr.objective", "data_dependent", "methods.dd_snr.objective: unknown name 'data_dependent'"),
+    ("methods.dd_snr.solver", "fast", "methods.dd_snr.solver: 'fast' is not one of exact, power"),
+    ("methods.dd_snr.weight", -1, "methods.dd_snr.weight: -1"),
+    ("methods.dd_snr.weight", "heavy", "methods.dd_snr.weight: 'heavy'"),
+    ("methods.dd_snr.p", 3, "methods.dd_snr.p: 3"),
+    ("methods.dd_snr", None, None),
+    ("dataset", "digitz", "dataset: unknown name 'digitz'; did you mean digits?"),
+    ("model.name", "resnet", "model.name: unknown name 'resnet'"),
+    ("model.widht", 3, "model.widht: unknown key; did you mean width?"),
+    ("model.width", 0, "model.width: 0"),
+    ("threat.epsilon", -0.5, "threat.epsilon: -0.5 is not allowed here; it is a number of at least 0"),
+    ("threat.epsilon", math.nan, "threat.epsilon: 'nan'"),
+    ("threat.epsilon", "nan", "threat.epsilon: 'nan'"),
+    ("threat.epsilon", "large", "threat.epsilon: 'large'"),
+    ("threat.epsilon", math.inf, "threat.epsilon: inf"),
+    ("threat.norm", 3, "threat.norm: 3 is not 1, 2 or inf"),
+    ("threat.norm", "two", "threat.norm: 'two'"),
+    ("threat.iterations", 0, "threat.iterations: 0"),
+    ("threat.iterations", 2.5, "threat.iterations: 2.5"),
+    ("threat.step_size", 0, "threat.step_size: 0"),
+    ("threat.bounds", [1, 0], "threat.bounds: (1, 0)"),
+    ("seeds", [], "seeds: [] is not allowed here; it is a list of different whole numbers, at least one"),
+    ("seeds", [0, 0], "seeds: [0, 0]"),
+    ("seeds", 3, "seeds: 3"),
+    ("samples", 0, "samples: 0"),
+    ("training.learning_rate", 0, "training.learning_rate: 0"),
+    ("training.learning_rate", math.nan, "training.learning_rate: 'nan'"),
+    ("training.batch_size", 1, "training.batch_size: 1"),
+    ("training.warmup", 1, "training.warmup: 1"),
+    ("training.schedule", "linear", "training.schedule: 'linear'"),
+    ("training.horizontal_flip", "often", "training.horizontal_flip: 'often'"),
+    ("training.epochs", None, "training: 'epochs' is missing"),
+    ("threat.norm", None, "threat: 'norm' is missing"),
+    ("dataset", None, "top level: 'dataset' is missing"),
+    ("experiment", "../escape", "experiment: '../escape'"),
+    ("experiment", "/etc", "experiment: '/etc'"),
+    ("experiment", "a/b", "experiment: 'a/b'"),
+    ("experiment", "..", "experiment: '..'"),
+    ("experiment", "a\n", "experiment: 'a\\n'"),
+    ("experiment", "", "experiment: ''"),
+    ("experiment", 7, "experiment: 7"),
+    ("methods", {}, "methods: {}"),
+    ("methods", {"../up": {"objective": "standard"}}, "methods: '../up'"),
+    ("methods", {"random": {"objective": "standard"}}, "methods: 'random' is not allowed here; it is not the name"),
+    ("methods", {"m": {}}, "methods.m: 'objective' is missing"),
+    ("methods", {"m": None}, "methods.m: None"),
+    ("analyses.spectra", {}, "analyses: unknown name 'spectra'; did you mean spectrum?"),
+    ("analyses.spectrum", {"top": 3}, "analyses.spectrum.top: unknown key"),
+    ("analyses.linearity", {}, "analyses.linearity.distances: missing"),
+    ("analyses.linearity.distances", [-1], "analyses.linearity.distances: [-1]"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), [m for m in MISTAKES if m[2]], ids=lambda x: repr(x)[:40])
+def test_a_mistake_is_named_with_file_and_key(path, value, message):
+    with pytest.raises(SettingsError) as caught:
+        experiment(changed(path, value))
+    assert str(caught.value).startswith(f"config/mine.yaml: {message}")
+
+
+def test_all_mistakes_of_structure_are_named_at_once():
+    config = changed("threat.epsilon", -1)
+    config["training"]["epoch"] = 3
+    with pytest.raises(SettingsError, match=r"(?s)threat\.epsilon.*training\.epoch"):
+        experiment(config)
+
+
+def test_reading_an_experiment_imports_neither_torch_nor_pandas():
+    code = """
+import sys
+from opnorm import analysis, datasets, figures, models, objectives, locks, provenance, settings
+import opnorm
+sys.exit(any(name in sys.modules for name in ("torch", "pandas", "matplotlib", "sklearn")))
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
