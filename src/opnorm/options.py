@@ -94,7 +94,8 @@ def check_options(values: Mapping[str, object], entry: str, where: str) -> dict[
     for option in options.values():
         if option.required and option.name not in values:
             raise SettingsError(f"{where}.{option.name}: missing")
-    return {name: check_value(value, options[name].annotation, f"{where}.{name}") for name, value in values.items()}
+    # In order of their names, so that the order in the file makes no difference to what is remembered of it.
+    return {name: check_value(values[name], options[name].annotation, f"{where}.{name}") for name in sorted(values)}
 
 
 def suggest(name: str, known: Any) -> str:
