@@ -370,13 +370,11 @@ def test_the_legend_covers_no_data(name: str) -> None:
     assert legend.y1 <= figure.bbox.y1
 
 
-def test_singular_values_below_rounding_do_not_flatten_the_spectrum() -> None:
-    table = pooled("spectrum")
-    table = table.assign(singular_value=table["singular_value"].mask(table["rank"] == 15, 1e-9))
-    axes = module_of("spectrum").draw(module_of("spectrum").summarise(table, CONTEXT), CONTEXT).axes[0]
-    low, high = axes.get_ylim()
-    assert axes.get_yscale() == "log"
-    assert 1e-5 < low < high < 10.0
+def test_the_spectrum_is_drawn_from_zero_to_its_largest_value() -> None:
+    summary = module_of("spectrum").summarise(pooled("spectrum"), CONTEXT)
+    axes = module_of("spectrum").draw(summary, CONTEXT).axes[0]
+    assert axes.get_yscale() == "linear"
+    assert axes.get_ylim() == pytest.approx((0.0, 1.05 * summary["mean"].max()))
 
 
 # Files

@@ -2,20 +2,52 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import batch_norm, conv2d
 
 from opnorm import models
+from opnorm.analysis._activations import activation_pattern
 from opnorm.errors import SettingsError
+from opnorm.jacobian import InputJacobian
 from opnorm.models.classifier import Classifier, Normalise
-from opnorm.options import options_of
+from opnorm.models.cnn7 import CNN7
+from opnorm.models.wide_resnet import Block
+from opnorm.options import check_options, options_of
 from opnorm.weights import initialised
+
+# Architectures for images of 32 x 32 pixels, as small as they come.
+TINY: dict[str, dict[str, Any]] = {
+    "cnn7": {"name": "cnn7", "width": 4},
+    "wide_resnet": {"name": "wide_resnet", "depth": 10, "widen_factor": 1},
+}
+
+
+def pixels(count: int, seed: int = 0) -> Tensor:
+    """Random images in [0, 1] (count, 3, 32, 32), float64."""
+    return torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.fixture(params=TINY)
+def tiny(request: pytest.FixtureRequest) -> Classifier:
+    """One of `TINY` in float64 and evaluation mode, with running statistics that are neither zero nor one."""
+    model = initialised({**TINY[request.param], "mean": [0.5] * 3, "std": [0.25] * 3}, 0).double().train()
+    with torch.no_grad():
+        for seed in range(10):
+            model(pixels(16, seed))
+    return model.eval()
 
 
 def test_registered_names() -> None:
-    assert "cnn5" in models.REGISTRY
-    assert set(options_of(models.REGISTRY["cnn5"])) == {"width"}
+    assert {name: set(options_of(entry)) for name, entry in models.REGISTRY.items()} == {
+        "cnn5": {"width"},
+        "cnn7": {"width"},
+        "wide_resnet": {"depth", "widen_factor"},
+    }
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -68,8 +100,8 @@ def test_normalisation_belongs_to_the_state_but_not_to_the_parameters() -> None:
 
 
 def test_an_unknown_name_is_named_with_its_neighbour() -> None:
-    with pytest.raises(SettingsError, match="unknown model 'cnn6'; did you mean cnn5"):
-        models.build("cnn6")
+    with pytest.raises(SettingsError, match="unknown model 'cnn55'; did you mean cnn5"):
+        models.build("cnn55")
 
 
 def test_a_seed_decides_the_initial_weights_and_nothing_else() -> None:
@@ -82,3 +114,175 @@ def test_a_seed_decides_the_initial_weights_and_nothing_else() -> None:
     for name, weight in first.named_parameters():
         assert torch.equal(weight, again.get_parameter(name)), name
         assert not torch.equal(weight, other.get_parameter(name)), name
+
+
+def parameters(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(("options", "size", "features"), [
+    ({"name": "cnn7"}, 9_306_250, 1024),
+    ({"name": "wide_resnet"}, 36_479_194, 640),
+])  # fmt: skip
+def test_the_papers_networks_have_their_size(options: dict[str, Any], size: int, features: int) -> None:
+    # On the meta device nothing is computed.
+    with torch.device("meta"):
+        model = models.build(**options)
+        x = torch.empty(2, 3, 32, 32)
+        assert parameters(model) == size
+        assert model.features(x).shape == (2, features)
+        assert model(x).shape == (2, 10)
+
+
+@pytest.mark.parametrize(("channels", "classes", "width"), [(3, 10, 1), (1, 7, 5)])
+def test_cnn7_by_formula(channels: int, classes: int, width: int) -> None:
+    model = models.build("cnn7", channels=channels, classes=classes, width=width)
+    planes = [channels, width, width, 2 * width, 2 * width, 4 * width, 4 * width, 8 * width]
+    kernels = sum(9 * inputs * outputs + outputs for inputs, outputs in zip(planes, planes[1:], strict=False))
+    assert parameters(model) == kernels + 8 * width * classes + classes
+    assert not any(layer.affine for layer in model.modules() if isinstance(layer, nn.BatchNorm2d))
+    x = torch.rand(3, channels, 32, 32)
+    assert model.features(x).shape == (3, 8 * width)
+    assert model(x).shape == (3, classes)
+
+
+def test_cnn7_is_the_papers_sequence_of_layers() -> None:
+    model = models.build("cnn7", width=2)
+    sizes: list[tuple[str, int, int]] = []
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d | nn.BatchNorm2d | nn.ReLU | nn.MaxPool2d | nn.Linear):
+            layer.register_forward_hook(
+                lambda layer, _, y: sizes.append((type(layer).__name__, y.shape[1], math.prod(y.shape[2:])))
+            )
+    model(torch.rand(2, 3, 32, 32))
+    block = ("Conv2d", "BatchNorm2d", "ReLU")
+    expected: list[tuple[str, int, int]] = []
+    for planes, side in ((2, 32), (4, 16), (8, 8)):
+        expected += [(name, planes, side * side) for name in (*block, *block)]
+        expected.append(("MaxPool2d", planes, side * side // 4))
+    expected += [(name, 16, 4) for name in block]
+    assert sizes == [*expected, ("MaxPool2d", 16, 1), ("Linear", 10, 1)]
+
+
+@pytest.mark.parametrize(("depth", "k"), [(10, 1), (16, 2)])
+def test_wide_resnet_by_formula(depth: int, k: int) -> None:
+    model = models.build("wide_resnet", channels=1, classes=7, depth=depth, widen_factor=k)
+    expected, inputs = 9 * 1 * 16, 16
+    for planes in (16 * k, 32 * k, 64 * k):
+        for _ in range((depth - 4) // 6):
+            expected += 2 * inputs + 9 * inputs * planes + 2 * planes + 9 * planes * planes
+            expected += inputs * planes if inputs != planes else 0
+            inputs = planes
+    assert parameters(model) == expected + 2 * inputs + inputs * 7 + 7
+    x = torch.rand(3, 1, 32, 32)
+    assert model.features(x).shape == (3, 64 * k)
+    assert model(x).shape == (3, 7)
+    convolutions = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+    assert sum(layer.kernel_size == (3, 3) for layer in convolutions) == depth - 3
+    assert all(layer.bias is None for layer in convolutions)
+
+
+@pytest.mark.parametrize("depth", [4, 9, 27])
+def test_a_depth_that_no_wide_resnet_has_is_refused(depth: int) -> None:
+    with pytest.raises(SettingsError, match=f"depth: {depth} is not 6 n"):
+        models.build("wide_resnet", depth=depth)
+    with pytest.raises(SettingsError, match=f"model.depth: {depth} is not one of 10, 16"):
+        check_options({"depth": depth}, models.REGISTRY["wide_resnet"], "model")
+
+
+@pytest.mark.parametrize(("inputs", "outputs", "stride"), [(3, 3, 1), (3, 5, 1), (3, 5, 2)])
+def test_a_block_is_its_formula(inputs: int, outputs: int, stride: int) -> None:
+    torch.manual_seed(0)
+    block = Block(inputs, outputs, stride).double()
+    x = torch.randn(2, inputs, 6, 6, dtype=torch.float64)
+    for layer in block.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.uniform_(layer.weight)
+            nn.init.normal_(layer.bias)
+
+    def activated(y: Tensor, layer: nn.BatchNorm2d) -> Tensor:
+        return batch_norm(y, None, None, layer.weight, layer.bias, training=True).clamp_min(0.0)
+
+    first, second = (layer for layer in block.modules() if isinstance(layer, nn.BatchNorm2d))
+    W1, W2, *W0 = (layer.weight for layer in block.modules() if isinstance(layer, nn.Conv2d))
+    r = activated(x, first)
+    kept = conv2d(r, *W0, stride=stride) if inputs != outputs else x
+    inner = activated(conv2d(r, W1, stride=stride, padding=1), second)
+    # float64: sums of some tens of terms.
+    torch.testing.assert_close(block(x), kept + conv2d(inner, W2, padding=1), rtol=0.0, atol=1e-13)
+
+
+def test_a_wide_resnet_starts_as_its_authors_do() -> None:
+    model = initialised({"name": "wide_resnet", "depth": 10, "widen_factor": 4}, 0)
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):
+            connections = layer.out_channels * layer.kernel_size[0] ** 2
+            # The deviation of a sample deviation is 1 / sqrt(2 n) of it; five of those.
+            tolerance = 5.0 / math.sqrt(2 * layer.weight.numel())
+            assert layer.weight.std().item() == pytest.approx(math.sqrt(2.0 / connections), rel=tolerance)
+    assert not model.linear.bias.any()
+
+
+@pytest.mark.parametrize("architecture", TINY.values(), ids=TINY)
+def test_a_seed_decides_the_initial_kernels(architecture: dict[str, Any]) -> None:
+    first, again, other = (initialised(architecture, seed) for seed in (0, 0, 1))
+    for name, weight in first.named_parameters():
+        assert torch.equal(weight, again.get_parameter(name)), name
+        assert weight.ndim != 4 or not torch.equal(weight, other.get_parameter(name)), name
+
+
+def test_logits_are_the_linear_layer_on_features_that_are_not_negative(tiny: Classifier) -> None:
+    x = pixels(3)
+    phi = tiny.features(x)
+    assert phi.min() >= 0.0
+    assert phi.max() > 0.0
+    # float64 sums of some tens of terms.
+    torch.testing.assert_close(tiny(x), phi @ tiny.linear.weight.T + tiny.linear.bias, rtol=0.0, atol=1e-13)
+
+
+@pytest.mark.parametrize("part", ["forward", "features"])
+def test_the_jacobian_is_the_finite_difference(tiny: Classifier, part: str) -> None:
+    function, x, step = getattr(tiny, part), pixels(1), 1e-7
+    jacobian = InputJacobian(function, x)
+    # A matrix that agrees on more random directions than it has rows agrees everywhere, but for chance.
+    v = pixels(80, 1) - 0.5
+    with torch.no_grad():
+        differences = (function(x + step * v) - function(x - step * v)) / (2.0 * step)
+    products = v.flatten(1) @ jacobian.dense()[0].T
+    assert differences.abs().max() > 0.1
+    # 1e-16 / 1e-7, times the size of the outputs; as small a step crosses no kink.
+    torch.testing.assert_close(products, differences, rtol=0.0, atol=2e-7)
+    torch.testing.assert_close(jacobian.matvec(v[:1])[0], products[0], rtol=0.0, atol=1e-11)
+    u = torch.ones_like(jacobian.outputs)
+    torch.testing.assert_close(jacobian.rmatvec(u).flatten(), jacobian.dense()[0].sum(0), rtol=0.0, atol=1e-11)
+
+
+def test_the_activation_pattern_has_a_column_for_each_relu(tiny: Classifier) -> None:
+    x = pixels(2)
+    before = x.clone()
+    pattern = activation_pattern(tiny, x)
+    if isinstance(tiny, CNN7):
+        columns = 2 * 4 * 1024 + 2 * 8 * 256 + 2 * 16 * 64 + 32 * 4
+        assert torch.equal(pattern[:, -128:].view(2, 32, 4).any(2), tiny.features(x) > 0.0)
+    else:
+        # Two in each of the three blocks, the first before the stride, and one at the end.
+        columns = (16 * 1024 + 16 * 1024) + (16 * 1024 + 32 * 256) + (32 * 256 + 64 * 64) + 64 * 64
+        assert torch.equal(pattern[:, -4096:].view(2, 64, 64).any(2), tiny.features(x) > 0.0)
+    assert pattern.shape == (2, columns)
+    assert torch.equal(x, before)
+
+
+def test_every_relu_is_used_once_and_not_in_place(tiny: Classifier) -> None:
+    relus = [module for module in tiny.modules() if isinstance(module, nn.ReLU)]
+    used: list[nn.Module] = []
+    for relu in relus:
+        relu.register_forward_hook(lambda module, _inputs, _output: used.append(module))
+    tiny(pixels(1))
+    assert used == relus
+    assert not any(relu.inplace for relu in relus)
+
+
+def test_images_of_another_size_are_refused_in_words() -> None:
+    model = models.build("cnn7", width=1)
+    with pytest.raises(SettingsError, match="CNN7 is made for images of 32 x 32 pixels, not of 8 x 8"):
+        model(torch.rand(2, 3, 8, 8))

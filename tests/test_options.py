@@ -42,7 +42,7 @@ def test_every_registered_name_resolves_and_declares_its_options(registry):
         (Positive, [0.5, "1e-3", 3], [0, -1, "x", math.nan, math.inf, False]),
         (NonNegative, [0, 0.5], [-1e-9, math.nan, math.inf, [1]]),
         (Fraction, [0, 1, 0.5], [-0.1, 1.1, math.nan]),
-        (Count, [1, 10], [0, 1.5, "1", True]),
+        (Count, [1, 10, "3"], [0, 1.5, "1.5", "x", True]),
         (Size, [0, 3], [-1, 0.0]),
         (Grid, [[0, 0.5], ["1e-2"], (1,)], [[], [-1], ["x"], 0.5, [math.inf], [math.nan], None]),
         (bool, [True, False], [1, "yes"]),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -12,18 +14,21 @@ from torch import Tensor
 from opnorm.errors import FileError
 from opnorm.tables import atomic_path
 
+# One key: safetensors writes several in an order of its own.
+_KEY = "opnorm"
 
-def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write `tensors` and text `metadata` whole or not at all."""
+
+def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Write `tensors` and plain `metadata` whole or not at all; the same content gives the same bytes."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
         try:
-            save_file(contiguous, temporary, dict(metadata))
+            save_file(contiguous, temporary, {_KEY: json.dumps(dict(metadata), sort_keys=True)})
         except SafetensorError as error:
             raise _as_os_error(error) from error
 
 
-def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors by name, and the metadata.
 
     Raises:
@@ -33,9 +38,14 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise FileError(f"{path}: no such file; run the workflow's earlier stages first")
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+            return {name: file.get_tensor(name) for name in file.keys()}, _metadata(file)  # noqa: SIM118
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise FileError(f"{path}: damaged or incomplete ({error}); delete it and run again") from error
+
+
+def _metadata(file: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((file.metadata() or {}).get(_KEY, "{}"))
+    return found
 
 
 def _as_os_error(error: SafetensorError) -> OSError:

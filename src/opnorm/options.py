@@ -48,11 +48,13 @@ class Option:
 
 def number(value: object) -> object:
     """YAML reads `inf` and `1e-3` as text; this reads them as numbers. Anything else is returned as it is."""
-    if isinstance(value, str):
+    if not isinstance(value, str):
+        return value
+    for kind in (int, float):
         try:
-            return float(value)
+            return kind(value)
         except ValueError:
-            return value
+            continue
     return value
 
 
@@ -150,7 +152,7 @@ def _constructor(entry: str) -> ast.FunctionDef:
 def _check_grid(value: object, where: str) -> tuple[float, ...]:
     values = [number(x) for x in value] if isinstance(value, list | tuple) else []
     if not values or not all(_is_a(x, float) and 0.0 <= x < math.inf for x in values):  # type: ignore[operator]
-        raise SettingsError(f"{where}: {value!r} is not a list of numbers of at least 0")
+        raise SettingsError(f"{where}: {value!r} is not a list of one or more numbers of at least 0")
     return tuple(sorted(float(x) for x in values))  # type: ignore[arg-type]
 
 

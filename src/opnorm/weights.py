@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ def save_model(
         architecture: the arguments of `models.build` that make it.
         made_by: what else to remember: method, seed, settings, versions.
     """
-    metadata = {"architecture": json.dumps(dict(architecture)), "made_by": json.dumps(dict(made_by))}
+    metadata = {"architecture": dict(architecture), "made_by": dict(made_by)}
     files.save_tensors(path, model.state_dict(), metadata)
 
 
@@ -73,15 +72,13 @@ def architecture(path: str | Path) -> dict[str, Any]:
     return _architecture(path, files.load_tensors(path)[1])
 
 
-def _architecture(path: str | Path, metadata: Mapping[str, str]) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(metadata["architecture"])
-    except (KeyError, json.JSONDecodeError) as error:
-        raise FileError(f"{path}: not a model of this project (no architecture in it)") from error
-    return found
+def _architecture(path: str | Path, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    if "architecture" not in metadata:
+        raise FileError(f"{path}: not a model of this project (no architecture in it)")
+    return dict(metadata["architecture"])
 
 
 def made_by(path: str | Path) -> dict[str, Any]:
     """What `save_model` remembered beside the architecture: method, seed, settings, digests."""
-    found: dict[str, Any] = json.loads(files.load_tensors(path)[1].get("made_by", "{}"))
+    found: dict[str, Any] = files.load_tensors(path)[1].get("made_by", {})
     return found

@@ -15,6 +15,7 @@ rule analyze:
         device="auto",
     params:
         options=lambda wildcards: EXPERIMENT.analyses[wildcards.analysis],
+        dataset=EXPERIMENT.dataset,
         seeds=EXPERIMENT.seeds,
         threat=asdict(EXPERIMENT.threat),
         architecture=EXPERIMENT.model,

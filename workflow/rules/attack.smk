@@ -14,6 +14,7 @@ rule attack:
         device="auto",
     params:
         samples=EXPERIMENT.samples,
+        dataset=EXPERIMENT.dataset,
         seeds=EXPERIMENT.seeds,
         threat=asdict(EXPERIMENT.threat),
         architecture=EXPERIMENT.model,

@@ -12,6 +12,7 @@ with running(snakemake.log[0]):
         models=snakemake.input.models,
         adversarial=snakemake.input.adversarial,
         test=snakemake.input.test,
+        dataset=snakemake.params.dataset,
         seeds=snakemake.params.seeds,
         threat=ThreatModel(**snakemake.params.threat),
         architecture=snakemake.params.architecture,

@@ -10,6 +10,7 @@ with running(snakemake.log[0]):
         snakemake.input.models,
         snakemake.output,
         test=snakemake.input.test,
+        dataset=snakemake.params.dataset,
         samples=snakemake.params.samples,
         seeds=snakemake.params.seeds,
         threat=ThreatModel(**snakemake.params.threat),

@@ -23,6 +23,7 @@ def attack_runs(
     outputs: Sequence[str],
     *,
     test: str,
+    dataset: str,
     samples: int,
     seeds: Sequence[int],
     threat: ThreatModel,
@@ -37,13 +38,14 @@ def attack_runs(
     Args:
         models, outputs, seeds: one of each per run.
         test: the prepared test split.
+        dataset: its name; a split of another one is refused.
         samples: how many test samples, drawn once for all networks; all of them where there are fewer.
         threat: the adversary.
         architecture: what the experiment says of the model; other files are refused.
         device, threads: where to run.
     """
     torch.set_num_threads(threads)
-    split = data.read_split(test)
+    split = data.read_split(test, dataset)
     index = torch.randperm(len(split), generator=generator(0, "analysed samples"))[:samples]
     x = data.to_unit(split.images[index]).to(device)
     for path, output, seed in zip(models, outputs, seeds, strict=True):
@@ -63,6 +65,7 @@ def measure_runs(
     models: Sequence[str],
     adversarial: Sequence[str],
     test: str,
+    dataset: str,
     seeds: Sequence[int],
     threat: ThreatModel,
     architecture: Mapping[str, Any],
@@ -76,6 +79,7 @@ def measure_runs(
         analysis: a name in the registry.
         models, adversarial, outputs, seeds: one of each per run.
         test: the prepared test split.
+        dataset: its name; a split of another one is refused.
         threat: the adversary.
         architecture: what the experiment says of the model; other files are refused.
         options: of the measurement.
@@ -83,7 +87,7 @@ def measure_runs(
     """
     torch.set_num_threads(threads)
     measure = resolve(REGISTRY, "analysis", analysis)
-    split = data.read_split(test).to(device)
+    split = data.read_split(test, dataset).to(device)
     for path, attacked, output, seed in zip(models, adversarial, outputs, seeds, strict=True):
         model = weights.load_model(path, architecture).to(device)
         subject = Subject(

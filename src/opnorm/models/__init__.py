@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 REGISTRY = {
     "cnn5": "opnorm.models.cnn5:CNN5",
+    "cnn7": "opnorm.models.cnn7:CNN7",
+    "wide_resnet": "opnorm.models.wide_resnet:WideResNet",
 }
 
 
@@ -27,7 +29,7 @@ def build(
     """A freshly initialised network, by its registry name.
 
     Args:
-        name: "cnn5" (option width).
+        name: "cnn5" or "cnn7" (option width), "wide_resnet" (options depth, widen_factor).
         channels: of the images.
         classes: number of logits d.
         mean, std: per channel, of images in [0, 1]; the first layer normalises with them. None: no normalisation.

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
+
+from opnorm.errors import SettingsError
 
 
 class Normalise(nn.Module):
@@ -19,14 +23,30 @@ class Normalise(nn.Module):
 
 
 class Classifier(nn.Module):
-    """f(x) = W^L phi^{L-1}(x) + b^L: `body` maps normalised images to the features phi^{L-1}."""
+    """f(x) = W^L phi^{L-1}(x) + b^L: `body` maps normalised images to the features phi^{L-1}.
+
+    Attributes:
+        image_size: height and width of the images that an architecture is made for; None for any.
+    """
+
+    image_size: ClassVar[int | None] = None
 
     def __init__(self, normalise: Normalise, body: nn.Module, linear: nn.Linear) -> None:
         super().__init__()
         self.normalise, self.body, self.linear = normalise, body, linear
 
     def features(self, x: Tensor) -> Tensor:
-        """phi^{L-1} (B, m) of images in [0, 1] (B, C, H, W)."""
+        """phi^{L-1} (B, m) of images in [0, 1] (B, C, H, W).
+
+        Raises:
+            SettingsError: images of another size than the architecture is made for.
+        """
+        size = self.image_size
+        if size is not None and x.shape[2:] != (size, size):
+            raise SettingsError(
+                f"{type(self).__name__} is made for images of {size} x {size} pixels, not of "
+                f"{' x '.join(map(str, x.shape[2:]))}: choose another model.name, or another dataset"
+            )
         phi: Tensor = self.body(self.normalise(x))
         return phi
 

@@ -14,6 +14,8 @@ class CNN5(Classifier):
     Inputs (B, C, 8, 8) in [0, 1].
     """
 
+    image_size = 8
+
     def __init__(
         self,
         *,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -25,7 +27,7 @@ class Adversarial(Objective):
         threat: ThreatModel,
         *,
         fraction: Fraction = 1.0,
-        attack_loss: str = "cross_entropy",
+        attack_loss: Literal["cross_entropy", "margin", "logit_l1", "logit_l2", "logit_linf"] = "cross_entropy",
     ) -> None:
         super().__init__(threat)
         self.fraction, self.attack_loss = fraction, attack_loss

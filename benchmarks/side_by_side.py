@@ -1,0 +1,36 @@
+"""Timing several things in one run, in turn, so that a busy machine is as busy for each of them."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+
+def seconds(things: Mapping[str, Callable[[], object]], *, rounds: int = 15) -> dict[str, float]:
+    """Median seconds of each thing over `rounds` rounds, after one that does not count."""
+    found: dict[str, list[float]] = {name: [] for name in things}
+    for _ in range(rounds + 1):
+        for name, thing in things.items():
+            start = time.perf_counter()
+            thing()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            found[name].append(time.perf_counter() - start)
+    return {name: statistics.median(times[1:]) for name, times in found.items()}
+
+
+def hardware() -> str:
+    """What this ran on, in one line."""
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    return f"{name}, {torch.get_num_threads()} threads, {gpu}, torch {torch.__version__}"
