@@ -19,7 +19,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 test: env
-	$(RUN)/pytest -n 2
+	$(RUN)/pytest -n 2 --dist loadfile
 
 lint: env
 	$(RUN)/ruff check . && $(RUN)/ruff format --check .
