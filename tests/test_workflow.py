@@ -135,8 +135,8 @@ EVERYTHING = {"train": 2, "attack": 2, "analyze": 12} | dict.fromkeys(FIGURES, 1
         ("figures/spectrum.py", "annotations\n", "annotations\n\nEXTRA = 1\n", {"spectrum": 1}),
         (
             "analysis/_robustness.py",
-            "    found = []",
-            "    found = list(())",
+            "import math\n",
+            "import math\n\nEXTRA = 1\n",
             {"analyze": 2, "robustness": 1, "accuracies": 1},
         ),
         # Standard training computes no norm; the regularised one does, and so do attacks and analyses.
