@@ -20,5 +20,7 @@ rule analyze:
         threat=asdict(EXPERIMENT.threat),
         architecture=EXPERIMENT.model,
         code=lambda wildcards: analysis_code(module_of(analysis.REGISTRY, wildcards.analysis)),
+    message:
+        "Measuring {wildcards.analysis} of {wildcards.method}"
     script:
         "../scripts/analyze.py"

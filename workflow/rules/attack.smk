@@ -19,5 +19,7 @@ rule attack:
         threat=asdict(EXPERIMENT.threat),
         architecture=EXPERIMENT.model,
         code=analysis_code(),
+    message:
+        "Attacking test samples on {wildcards.method}"
     script:
         "../scripts/attack.py"

@@ -12,5 +12,7 @@ rule data:
         dataset=EXPERIMENT.dataset,
         root=EXPERIMENT.data_root,
         code=code_digest("opnorm.data", module_of(datasets.REGISTRY, EXPERIMENT.dataset)),
+    message:
+        f"Preparing {EXPERIMENT.dataset}"
     script:
         "../scripts/data.py"

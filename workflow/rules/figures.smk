@@ -27,6 +27,8 @@ for figure, entry in figures.REGISTRY.items():
             runs=[(method, seed) for method in METHODS for seed in EXPERIMENT.seeds],
             context=figure_context(),
             code=figure_code(figure),
+        message:
+            f"Drawing {figure}"
         script:
             "../scripts/figure.py"
 
