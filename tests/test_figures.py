@@ -39,6 +39,8 @@ COLUMNS = {
     "linearity": ["method", "direction", "distance"],
     "dominant_singular_value": ["method", "direction", "distance"],
     "activations": ["method", "center", "direction", "distance"],
+    "alignment_distance": ["method", "epsilon"],
+    "operator_norms": ["method", "p", "q", "exact"],
     "accuracies": ["method", "epsilon"],
 }
 VALUES = {
@@ -48,9 +50,13 @@ VALUES = {
     "linearity": "deviation",
     "dominant_singular_value": "singular_value",
     "activations": "shared",
+    "alignment_distance": "cosine",
+    "operator_norms": "norm",
 }
+EXPONENTS = [1.0, 2.0, math.inf]
 DIRECTIONS, DISTANCES = ["random", "adversarial"], [0.0, 0.25, 0.5, 1.0]
-CURVES = [name for name in COLUMNS if name != "accuracies"]
+DOTS = ["accuracies", "operator_norms"]
+CURVES = [name for name in COLUMNS if name not in DOTS]
 
 
 def grid(**columns: list) -> pd.DataFrame:
@@ -70,6 +76,11 @@ def rows(analysis: str) -> pd.DataFrame:
     if analysis == "activations":
         data = grid(sample=samples, center=["data"], direction=DIRECTIONS, distance=DISTANCES)
         return pd.concat([data, data[data["direction"] == "random"].assign(center="uniform")])
+    if analysis == "alignment_distance":
+        return grid(sample=samples, epsilon=[0.25, EPSILON, 1.0])
+    if analysis == "operator_norms":
+        norms = grid(sample=samples, p=EXPONENTS, q=EXPONENTS)
+        return norms.assign(exact=(norms["p"] < math.inf) | (norms["q"] != 2.0))
     return grid(sample=samples, direction=DIRECTIONS, distance=DISTANCES)
 
 
@@ -198,7 +209,7 @@ def test_every_figure_is_in_the_contract() -> None:
     assert set(REGISTRY) == set(COLUMNS)
 
 
-@pytest.mark.parametrize("name", sorted({*CURVES} - {"alignment"}))
+@pytest.mark.parametrize("name", sorted({*CURVES, "operator_norms"} - {"alignment"}))
 def test_csv_agrees_with_loops(name: str, rendered: Path) -> None:
     table = pooled(REGISTRY[name].analysis)
     expected = slow_summary(table, COLUMNS[name], VALUES[name])
@@ -288,6 +299,20 @@ def test_accuracies_show_the_summary() -> None:
         assert f"{100 * mean:.1f}±{100 * error:.1f}" in texts
 
 
+def test_operator_norms_show_the_summary() -> None:
+    figure, summary = draw("operator_norms")
+    assert len(figure.axes) == 9
+    for axes, (p, q) in zip(figure.axes, itertools.product(("1", "2", "inf"), repeat=2), strict=True):
+        part = summary[(summary["p"] == p) & (summary["q"] == q)]
+        points = {(x, y) for line in axes.lines for x, y in zip(*line.get_data(), strict=True) if x > 0.0}
+        assert points == {(row.mean, METHODS.index(row.method)) for row in part.itertuples()}
+        assert axes.get_xlim()[0] == 0.0
+        assert axes.get_xlim()[1] > (part["mean"] + part["standard_error"]).max()
+        letters = (word.replace("inf", r"\infty") for word in (p, q))
+        assert axes.get_title().startswith("$p = {}$, $q = {}$".format(*letters))
+        assert ("estimate" in axes.get_title()) == ((p, q) == ("inf", "2"))
+
+
 def test_the_standard_error_is_shaded() -> None:
     axes = Figure().subplots()
     look = style.look("standard", CONTEXT)
@@ -342,6 +367,8 @@ def test_methods_that_coincide_are_drawn_at_different_widths() -> None:
         ("activations", math.inf, [0, 0]),
         ("spectrum", 2.0, [0]),
         ("alignment", 2.0, [0]),
+        ("alignment_distance", 2.0, [1]),
+        ("alignment_distance", math.inf, [0]),
     ],
 )
 def test_training_epsilon_stands_in_panels_of_its_norm(name: str, norm: float, expected: list[int]) -> None:
@@ -474,6 +501,7 @@ def test_the_paper_s_numbers_name_figures() -> None:
         "figure4": ["linearity", "dominant_singular_value"],
         "figure5": ["activations"],
         "figure9": ["activations"],
+        "table1": ["operator_norms"],
         "table2": ["accuracies"],
     }
 

@@ -30,6 +30,8 @@ class AttackLoss(Protocol):
 class CrossEntropy:
     """Softmax cross-entropy against the attacked labels; the direction is softmax(z) - e_y."""
 
+    needs_clean_logits = False
+
     def __init__(self, y: Tensor, clean_logits: Tensor) -> None:
         self.y = y[:, None]
 
@@ -49,6 +51,8 @@ class CrossEntropy:
 class Margin:
     """Largest other logit minus the attacked label's; positive where the attack succeeds."""
 
+    needs_clean_logits = False
+
     def __init__(self, y: Tensor, clean_logits: Tensor) -> None:
         self.y = y[:, None]
 
@@ -64,6 +68,8 @@ class Margin:
 
 class LogitDistance:
     """|f(x) - f(x*)|_q between the logits of the clean and the perturbed input (Theorem 1)."""
+
+    needs_clean_logits = True
 
     def __init__(self, y: Tensor, clean_logits: Tensor, *, q: float) -> None:
         self.clean_logits, self.q = clean_logits, q
@@ -130,7 +136,7 @@ def projected_gradient_ascent(
         y: attacked labels (B,), true or predicted.
         threat: the ball, the steps and the valid pixel values; in the units of `x`.
         loss: a name ("cross_entropy", "margin", "logit_l1", "logit_l2", "logit_linf") or a constructor
-            (labels, clean logits) -> `AttackLoss`.
+            (labels, clean logits) -> `AttackLoss`; one with `needs_clean_logits = False` gets an empty tensor.
         generator: the source of the random start, on the device of `x`.
         random_start: begin uniformly in the ball, as Eq. 15 has it, or at `x`.
         rescore: return for each example the visited point of highest loss, at the cost of one forward pass;
@@ -146,7 +152,8 @@ def projected_gradient_ascent(
     make = resolve(REGISTRY, "attack loss", loss) if isinstance(loss, str) else loss
     with evaluation(model):
         with torch.no_grad():
-            attack_loss = make(y, model(x))
+            # Whoever does not look at the clean logits is spared a forward pass.
+            attack_loss = make(y, model(x) if getattr(make, "needs_clean_logits", True) else x.new_empty(0))
         ascent = _Ascent(model, x, threat, attack_loss)
         start = lp.sample_ball(x, threat.norm, threat.epsilon, generator) if random_start else torch.zeros_like(x)
         return ascent.run(start, rescore=rescore, trace=trace)

@@ -13,6 +13,10 @@ REGISTRY = {
     "linearity": "opnorm.analysis._linearity:linearity",
     "dominant_singular_value": "opnorm.analysis._dominant_singular_value:dominant_singular_value",
     "activations": "opnorm.analysis._activations:activations",
+    "alignment_distance": "opnorm.analysis._alignment_distance:alignment_distance",
+    "operator_norms": "opnorm.analysis._operator_norms:operator_norms",
+    "theorem": "opnorm.analysis._theorem:theorem",
+    "theorem_distance": "opnorm.analysis._theorem:theorem_distance",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Literal
 
 import pandas as pd
@@ -18,6 +19,9 @@ from opnorm.figures.context import RANDOM, FigureContext
 DASHED = "adversarial"
 """The condition drawn dashed, in every figure that has it; all others are solid."""
 
+EXPONENTS = ("1", "2", "inf")
+"""Of the norms of Table 1, as figures' tables write them."""
+
 DIRECTIONS = {"random": "random direction", "adversarial": "adversarial direction"}
 
 _PANEL_HEIGHT = 2.1
@@ -32,6 +36,38 @@ def row_of_panels(count: int, legend: Sequence[Line2D]) -> tuple[Figure, list[Ax
     axes = figure.subplots(1, count, sharey=True, squeeze=False)[0]
     figure.legend(handles=list(legend), loc="outside upper center", ncols=columns)
     return figure, list(axes)
+
+
+def panels_of_exponents(
+    legend: Sequence[Line2D], *, height: float, sharex: bool | Literal["row"] = False
+) -> tuple[Figure, dict[tuple[str, str], Axes]]:
+    """A panel for each (p, q), p down and q across as in Table 1, two columns wide under a legend.
+
+    Args:
+        legend: handles; may be empty.
+        height: of a panel with its title and ticks, in inches.
+        sharex: which panels have one x axis; all have one y axis.
+    """
+    rows = -(-len(legend) // 4)
+    size = (style.DOUBLE_COLUMN_WIDTH, len(EXPONENTS) * height + rows * _LEGEND_ROW_HEIGHT + 0.2)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(len(EXPONENTS), len(EXPONENTS), sharex=sharex, sharey=True)
+    panels = dict(zip(product(EXPONENTS, EXPONENTS), grid.flat, strict=True))
+    for (p, q), axes in panels.items():
+        axes.set_title(rf"$p = {exponent(p)}$, $q = {exponent(q)}$")
+    if legend:
+        figure.legend(handles=list(legend), loc="outside upper center", ncols=4)
+    return figure, panels
+
+
+def exponents_as_words(summary: pd.DataFrame) -> pd.DataFrame:
+    """The same with the exponents in the columns p and q as "1", "2" or "inf"."""
+    return summary.assign(p=summary["p"].map("{:g}".format), q=summary["q"].map("{:g}".format))
+
+
+def exponent(word: str) -> str:
+    """ "1", "2" or "inf" as formulas have it."""
+    return r"\infty" if word == "inf" else word
 
 
 def legend(
@@ -115,8 +151,7 @@ def percent_axis(axis: Axis) -> None:
 
 def length_label(norm: str, quantity: str) -> str:
     """An axis label for a length in the l`norm` norm ("1", "2" or "inf"), with its unit."""
-    name = r"\infty" if norm == "inf" else norm
-    return rf"$\ell_{{{name}}}$ {quantity} (pixels in $[0, 1]$)"
+    return rf"$\ell_{{{exponent(norm)}}}$ {quantity} (pixels in $[0, 1]$)"
 
 
 def _methods(summary: pd.DataFrame, context: FigureContext) -> list[str]:

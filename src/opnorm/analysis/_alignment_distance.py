@@ -1,0 +1,77 @@
+"""How adversarial perturbations of growing size align with the dominant singular vector at the sample."""
+
+from __future__ import annotations
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from opnorm import lp
+from opnorm.analysis.subject import SAMPLES_AT_ONCE, Subject
+from opnorm.analysis.tidy import tidy
+from opnorm.attacks import projected_gradient_ascent
+from opnorm.errors import SettingsError
+from opnorm.jacobian import InputJacobian
+from opnorm.operator_norm import singular_vectors
+from opnorm.options import Grid
+from opnorm.seeding import generator
+from opnorm.threat_model import ThreatModel
+
+
+def alignment_distance(subject: Subject, *, epsilons: Grid) -> pd.DataFrame:
+    """|cos| between l2 perturbations of x and the right singular vector v_1 of J_{phi^{L-1}}(x) (Sec. 5.2).
+
+    The attack is that of the analysed samples (Eq. 15): cross-entropy of the predicted label, the experiment's
+    iterations and bounds, and the same draws, scaled, at every epsilon. At the training epsilon, where that is in l2,
+    the cosines are those of `alignment` at rank 1.
+
+    Args:
+        subject: what to measure on.
+        epsilons: radii of the l2 balls, in units of images in [0, 1]; 0 is left out, which has no direction.
+
+    Returns:
+        Columns sample, epsilon, cosine in [0, 1].
+
+    Raises:
+        SettingsError: no epsilon is above 0.
+    """
+    radii = above_zero(epsilons, "alignment_distance.epsilons")
+    v = dominant_singular_vectors(subject)
+    cosine = [cosines(_perturbation(subject, epsilon), v) for epsilon in radii]
+    return tidy("cosine", torch.stack(cosine, 1), {"sample": subject.samples.index, "epsilon": radii})
+
+
+def dominant_singular_vectors(subject: Subject) -> Tensor:
+    """v_1 (B, n) of the features' Jacobian at the clean samples, few samples at a time."""
+    parts = subject.samples.split(SAMPLES_AT_ONCE)
+    decomposed = (singular_vectors(InputJacobian(subject.model.features, part.images)) for part in parts)
+    return torch.cat([Vh[:, 0] for _, _, Vh in decomposed])
+
+
+def cosines(a: Tensor, b: Tensor) -> Tensor:
+    """|<a, b>| / (|a|_2 |b|_2) of each example (B,), of (B, ...); 0 where one of them is 0."""
+    a, b = (lp.dual_vector(z.flatten(1), 2.0) for z in (a, b))
+    return (a * b).sum(1).abs()
+
+
+def above_zero(grid: Grid, where: str) -> tuple[float, ...]:
+    """The radii that a perturbation can have.
+
+    Raises:
+        SettingsError: there is none; names `where`.
+    """
+    radii = tuple(radius for radius in grid if radius > 0.0)
+    if not radii:
+        raise SettingsError(f"{where}: {list(grid)} has no number above 0")
+    return radii
+
+
+def _perturbation(subject: Subject, epsilon: float) -> Tensor:
+    """x* - x (B, C, H, W) of an attack in the l2 ball of radius `epsilon`, all samples at once."""
+    x = subject.samples.images
+    threat = ThreatModel(2.0, epsilon, subject.threat.iterations, bounds=subject.threat.bounds)
+    with torch.no_grad():
+        predicted = subject.model(x).argmax(1)
+    # The stage of the analysed samples' attack, whose start this then is.
+    random = generator(subject.seed, "attacked samples", device=x.device)
+    return projected_gradient_ascent(subject.model, x, predicted, threat, generator=random) - x
