@@ -3,7 +3,7 @@ VENV ?= .venv
 CORES ?= all
 RUN := $(VENV)/bin
 
-.PHONY: all env test lint bench clean
+.PHONY: all env test slurm-test lint bench clean
 
 # The default experiment, config/digits.yaml, to all figures.
 all: env
@@ -20,6 +20,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 test: env
 	$(RUN)/pytest -n 2 --dist loadfile
+
+# On a throwaway SLURM cluster of this machine; installs Debian's packages for it. Skips where that cannot be, and says why.
+slurm-test: env
+	$(RUN)/pytest tests/slurm --slurm -n 2 --dist loadfile
 
 lint: env
 	$(RUN)/ruff check . && $(RUN)/ruff format --check .

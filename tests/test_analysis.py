@@ -43,6 +43,8 @@ ON_SAMPLES: dict[str, dict[str, Any]] = {
 # Those that look at all their samples at once.
 AT_ONCE: dict[str, dict[str, Any]] = {
     "alignment_distance": {"epsilons": (0.0, 0.3, 1.0)},
+    "theorem": {"samples": 4, "iterations": 2},
+    "theorem_distance": {"l1": (0.5,), "l2": (0.0, 0.1), "linf": (0.01,), "samples": 4, "iterations": 2},
 }
 OPTIONS = ON_SAMPLES | AT_ONCE
 

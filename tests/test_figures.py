@@ -41,6 +41,8 @@ COLUMNS = {
     "activations": ["method", "center", "direction", "distance"],
     "alignment_distance": ["method", "epsilon"],
     "operator_norms": ["method", "p", "q", "exact"],
+    "theorem": ["method", "p", "q", "iteration"],
+    "theorem_distance": ["method", "p", "q", "epsilon"],
     "accuracies": ["method", "epsilon"],
 }
 VALUES = {
@@ -52,6 +54,8 @@ VALUES = {
     "activations": "shared",
     "alignment_distance": "cosine",
     "operator_norms": "norm",
+    "theorem": "difference",
+    "theorem_distance": "cosine",
 }
 EXPONENTS = [1.0, 2.0, math.inf]
 DIRECTIONS, DISTANCES = ["random", "adversarial"], [0.0, 0.25, 0.5, 1.0]
@@ -78,6 +82,10 @@ def rows(analysis: str) -> pd.DataFrame:
         return pd.concat([data, data[data["direction"] == "random"].assign(center="uniform")])
     if analysis == "alignment_distance":
         return grid(sample=samples, epsilon=[0.25, EPSILON, 1.0])
+    if analysis == "theorem":
+        return grid(sample=samples, p=EXPONENTS, q=EXPONENTS, iteration=[1, 2, 3]).assign(in_cell=True)
+    if analysis == "theorem_distance":
+        return grid(sample=samples, p=EXPONENTS, q=EXPONENTS, epsilon=[0.05, EPSILON, 1.0])
     if analysis == "operator_norms":
         norms = grid(sample=samples, p=EXPONENTS, q=EXPONENTS)
         return norms.assign(exact=(norms["p"] < math.inf) | (norms["q"] != 2.0))
@@ -273,8 +281,8 @@ def test_accuracies_without_the_training_s_epsilon_are_an_error() -> None:
 def test_lines_are_the_summary(name: str) -> None:
     figure, summary = draw(name)
     x = COLUMNS[name][-1]
-    column = next((c for c in ("norm", "center") if c in summary), None)
-    parts = [summary] if column is None else [summary[summary[column] == v] for v in summary[column].unique()]
+    split = [column for column in ("norm", "center", "p", "q") if column in summary]
+    parts = [part for _, part in summary.groupby(split, sort=False)] if split else [summary]
     assert len(figure.axes) == len(parts)
     for axes, part in zip(figure.axes, parts, strict=True):
         condition = next((c for c in ("inputs", "direction") if c in part), None)
@@ -297,6 +305,24 @@ def test_accuracies_show_the_summary() -> None:
     texts = [text.get_text() for text in axes.texts]
     for mean, error in summary[["mean", "standard_error"]].to_numpy():
         assert f"{100 * mean:.1f}±{100 * error:.1f}" in texts
+
+
+def test_the_theorem_is_shown_for_samples_inside_their_cell() -> None:
+    table, module = pooled("theorem"), module_of("theorem")
+    left = table.assign(in_cell=table["sample"] < 3)
+    expected = module.summarise(table[table["sample"] < 3], CONTEXT)
+    assert (expected["n"] == 3).all()
+    pd.testing.assert_frame_equal(module.summarise(left, CONTEXT), expected)
+    with pytest.raises(SettingsError, match="no sample"):
+        module.summarise(table.assign(in_cell=False), CONTEXT)
+
+
+def test_no_difference_is_drawn_as_zero() -> None:
+    summary = summary_of("theorem").assign(mean=0.0, standard_error=0.0)
+    axes = module_of("theorem").draw(summary, CONTEXT).axes[0]
+    assert axes.get_yscale() == "symlog"
+    assert axes.get_ylim()[0] < 0.0
+    assert all((line.get_ydata() == 0.0).all() for line in axes.lines)
 
 
 def test_operator_norms_show_the_summary() -> None:
@@ -369,6 +395,9 @@ def test_methods_that_coincide_are_drawn_at_different_widths() -> None:
         ("alignment", 2.0, [0]),
         ("alignment_distance", 2.0, [1]),
         ("alignment_distance", math.inf, [0]),
+        ("theorem", 2.0, [0] * 9),
+        ("theorem_distance", 2.0, [0, 0, 0, 1, 1, 1, 0, 0, 0]),
+        ("theorem_distance", math.inf, [0, 0, 0, 0, 0, 0, 1, 1, 1]),
     ],
 )
 def test_training_epsilon_stands_in_panels_of_its_norm(name: str, norm: float, expected: list[int]) -> None:

@@ -7,6 +7,8 @@ import yaml
 
 from opnorm import analysis, datasets, figures, locks, models, objectives
 from opnorm.errors import SettingsError
+from opnorm.launch_slurm import SITE_VARIABLES
+from opnorm.launch_watch import stop_launchers_on_termination
 from opnorm.provenance import code_digest
 from opnorm.settings import Experiment
 
@@ -87,5 +89,11 @@ if locks.release_if_stale(Path(".snakemake")):
     )
 
 
+# Snakemake's SLURM executor forgets these when it runs in a job itself.
+SITE = {name: os.environ[name] for name in SITE_VARIABLES if name in os.environ}
+
+
 onstart:
     locks.claim(Path(".snakemake"))
+    os.environ.update(SITE)
+    stop_launchers_on_termination(workflow.local_exec)

@@ -9,9 +9,12 @@ rule train:
         f"{LOGS}/train/{{method}}.log",
     benchmark:
         f"{BENCHMARKS}/train/{{method}}.tsv"
+    # On a cluster this job only submits others and waits for them.
+    localrule: True
     conda:
         "../envs/opnorm.yaml"
     resources:
+        launcher=lambda wildcards: "here" if workflow.local_exec else "slurm",
         device="auto",
         checkpoint_seconds=60,
     params:

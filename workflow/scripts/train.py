@@ -1,19 +1,23 @@
 """Train the seeds of one method."""
 
-from opnorm.job import device, running
+from opnorm.job import running
 
 with running(snakemake.log[0]):
-    from opnorm.settings import TrainingSettings
-    from opnorm.training import train_runs
+    from opnorm.launch import train_seeds
+    from opnorm.launch_job import Runs
 
-    train_runs(
-        TrainingSettings.from_dict(snakemake.params.settings),
-        data_paths={"train": snakemake.input.train, "test": snakemake.input.test},
-        seeds=snakemake.params.seeds,
-        checkpoints=snakemake.params.checkpoints,
-        outputs={"models": snakemake.output.models, "histories": snakemake.output.histories},
-        device=device(snakemake.resources.device),
-        threads=snakemake.threads,
-        code=snakemake.params.code,
-        checkpoint_seconds=snakemake.resources.checkpoint_seconds,
+    train_seeds(
+        Runs(
+            settings=snakemake.params.settings,
+            data_paths={"train": str(snakemake.input.train), "test": str(snakemake.input.test)},
+            seeds=list(snakemake.params.seeds),
+            checkpoints=snakemake.params.checkpoints,
+            models=[str(path) for path in snakemake.output.models],
+            histories=[str(path) for path in snakemake.output.histories],
+            device=snakemake.resources.device,
+            threads=snakemake.threads,
+            code=snakemake.params.code,
+            checkpoint_seconds=snakemake.resources.checkpoint_seconds,
+        ),
+        dict(snakemake.resources.items()),
     )

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import unfold
 
-from opnorm import lp
 from opnorm.analysis._alignment_distance import above_zero, cosines
 from opnorm.analysis.subject import Subject
 from opnorm.analysis.tidy import Dimensions, tidy
@@ -218,8 +217,8 @@ def _leads(pool: nn.MaxPool2d, inputs: tuple[Tensor], output: Tensor) -> Tensor:
 def _slopes(model: nn.Module, x: Tensor, size: int) -> Iterator[Tensor]:
     """Derivatives of the margins by at most `size` pixels at a time (B, pixels, M), in forward mode."""
     unit = torch.eye(x[0].numel(), dtype=x.dtype, device=x.device)
-    for directions in unit.split(size):
+    for directions in torch.split(unit, size):
         repeated = x.repeat_interleave(len(directions), 0)
         tangent = directions.repeat(len(x), 1).view_as(repeated)
-        _, slopes = torch.func.jvp(lambda z: cell_margins(model, z), (repeated,), (tangent,))
+        slopes = torch.func.jvp(lambda z: cell_margins(model, z), (repeated,), (tangent,))[1]
         yield slopes.view(len(x), len(directions), -1)

@@ -36,8 +36,8 @@ REGISTRY: dict[str, FigureEntry] = {
     "activations": FigureEntry("opnorm.figures.activations", "activations", ("figure5", "figure9")),
     "alignment_distance": FigureEntry("opnorm.figures.alignment_distance", "alignment_distance", ()),
     "operator_norms": FigureEntry("opnorm.figures.operator_norms", "operator_norms", ("table1",)),
-    "theorem": FigureEntry("opnorm.figures.theorem", "theorem", ("theorem1",)),
-    "theorem_distance": FigureEntry("opnorm.figures.theorem_distance", "theorem_distance", ("theorem1",)),
+    "theorem": FigureEntry("opnorm.figures.theorem", "theorem", ()),
+    "theorem_distance": FigureEntry("opnorm.figures.theorem_distance", "theorem_distance", ()),
     "accuracies": FigureEntry("opnorm.figures.accuracies", "robustness", ("table2",)),
 }
 

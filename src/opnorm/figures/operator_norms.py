@@ -45,5 +45,5 @@ def _draw_panel(axes: Axes, part: pd.DataFrame, methods: list[str], context: Fig
     axes.set_yticks(range(len(methods)), [context.label(method) for method in methods])
     axes.set_ylim(len(methods) - 0.4, -0.6)
     axes.set_xlim(0.0, 1.08 * (part["mean"] + part["standard_error"].fillna(0.0)).max())
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 4, 5, 10]))
     axes.grid(visible=False, axis="y")

@@ -8,7 +8,14 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from opnorm.figures import style
 from opnorm.figures.context import FigureContext
-from opnorm.figures.panels import EXPONENTS, curves, exponent, exponents_as_words, legend, panels_of_exponents
+from opnorm.figures.panels import (
+    EXPONENTS,
+    curves,
+    exponents_as_words,
+    legend,
+    length_label,
+    panels_of_exponents,
+)
 from opnorm.figures.summary import summarise_methods
 
 KEYS = {"method": str, "p": str, "q": str, "epsilon": float}
@@ -21,7 +28,7 @@ def summarise(table: pd.DataFrame, context: FigureContext) -> pd.DataFrame:
 
 @style.paper_style()
 def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
-    """A panel per (p, q): the cosine over a logarithmic epsilon in lp; the training epsilon stands where p is its norm."""
+    """A panel per (p, q): the cosine over a logarithmic epsilon; the training epsilon stands where p is its norm."""
     training = f"{context.norm:g}"
     handles = legend(summary, context, training=training in EXPONENTS)
     figure, panels = panels_of_exponents(handles, height=1.3, sharex="row")
@@ -32,7 +39,7 @@ def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator())
         axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_xlabel(rf"$\epsilon$ in $\ell_{{{exponent(p)}}}$")
+        axes.set_xlabel(length_label(p, r"radius $\epsilon$"))
     axes.set_ylim(0.0, 1.05)
-    figure.supylabel(r"cosine of $x_k - x$ with $v_k$", fontsize=8)
+    figure.supylabel(r"cosine $|\langle x_k - x, v_k \rangle| / (\|x_k - x\|_2 \|v_k\|_2)$", fontsize=8)
     return figure
