@@ -5,3 +5,5 @@ include: "workflow/Snakefile"
 rule default:
     input:
         rules.all.input,
+    message:
+        f"All figures and tables are in {RESULTS}"

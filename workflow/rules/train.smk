@@ -22,5 +22,7 @@ rule train:
         seeds=EXPERIMENT.seeds,
         checkpoints=lambda wildcards: f"{RESULTS}/checkpoints/{wildcards.method}",
         code=lambda wildcards: training_code(wildcards.method),
+    message:
+        "Training {wildcards.method}"
     script:
         "../scripts/train.py"
