@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast
-
-import jsonschema
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from opnorm import analysis, datasets, models, objectives, options
 from opnorm.errors import SettingsError
 from opnorm.threat_model import ThreatModel
+
+if TYPE_CHECKING:
+    import jsonschema
 
 Values = dict[str, Any]
 
@@ -93,19 +94,21 @@ class Experiment:
     analyses: dict[str, Values]
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], schema: Mapping[str, Any], source: str) -> Experiment:
+    def from_config(cls, config: Mapping[str, Any], schema: Mapping[str, Any] | None, source: str) -> Experiment:
         """Check an experiment file and turn it into values.
 
         Args:
             config: what the file says.
-            schema: the JSON schema of experiment files.
+            schema: the JSON schema of experiment files; None where jsonschema is not installed: then only names and
+                options are checked.
             source: the file's name, for messages.
 
         Raises:
             SettingsError: names the file, the key, what is wrong and what is known.
         """
         try:
-            check_schema(config, schema)
+            if schema is not None:
+                check_schema(config, schema)
             return _experiment(config)
         except SettingsError as error:
             raise SettingsError(f"{source}: {error}") from None
@@ -131,6 +134,8 @@ def check_schema(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     Raises:
         SettingsError: every violation, one a line, each with its key.
     """
+    import jsonschema
+
     validator = jsonschema.Draft202012Validator(_with_numbers(schema))
     errors = sorted(validator.iter_errors(_with_numbers(config)), key=lambda error: list(map(str, error.path)))
     if errors:
