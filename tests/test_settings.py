@@ -35,7 +35,6 @@ def changed(path, value):
     return config
 
 
-
 def test_without_the_schema_a_valid_file_gives_the_same_values_and_names_are_still_checked():
     assert Experiment.from_config(SMOKE, None, "config/mine.yaml") == experiment(SMOKE)
     with pytest.raises(SettingsError, match="config/mine.yaml: dataset: unknown name 'digitz'; did you mean digits"):
