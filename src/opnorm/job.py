@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from opnorm.errors import OpnormError
+from opnorm.provenance import machine
 
 
 @contextmanager
@@ -24,7 +25,7 @@ def running(log: str) -> Iterator[None]:
         sys.stderr.flush()
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-        print(f"{Path(sys.argv[0]).name}: process {os.getpid()}", flush=True)
+        print(f"{Path(sys.argv[0]).name}: process {os.getpid()}\n{machine()}", flush=True)
         try:
             yield
         except OpnormError as error:

@@ -18,6 +18,7 @@ from typing import Any
 
 from opnorm import launch_gpu
 from opnorm.errors import OpnormError, TrainingError
+from opnorm.provenance import file_digest, machine
 from opnorm.tables import write_text
 
 # So many runs in a row that get no further than the one before, and it is given up.
@@ -62,7 +63,7 @@ class Runs:
 
     def fingerprints(self) -> dict[int, str]:
         """For each seed a digest of all that decides its result: settings, seed, data, code."""
-        data = {name: _file_digest(path) for name, path in self.data_paths.items()}
+        data = {name: file_digest(path) for name, path in self.data_paths.items()}
         common = json.dumps([self.settings, data, self.code], sort_keys=True)
         return {seed: hashlib.sha256(f"{common} {seed}".encode()).hexdigest()[:32] for seed in self.seeds}
 
@@ -170,7 +171,10 @@ class TrainingJob:
         with ExitStack() as stack:
             if self.gpus:
                 stack.enter_context(launch_gpu.hold_one(self.gpus))
-            print(f"seed {self.seed}, CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES')}", flush=True)
+            print(
+                f"{machine()}\nseed {self.seed}, CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES')}",
+                flush=True,
+            )
             models, histories = [str(self.result.model)], [str(self.result.history)]
             train_here(replace(self.runs, seeds=[self.seed], models=models, histories=histories))
         write_text(json.dumps({"fingerprint": self.fingerprint, "job": _job_id()}), self.result.folder / "result.json")
@@ -250,11 +254,6 @@ def _job_id() -> str:
     from submitit import JobEnvironment
 
     return str(JobEnvironment().job_id)
-
-
-def _file_digest(path: str) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read(path: Path) -> dict[str, Any]:
