@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from opnorm import checkpoint, data, training, weights
-from opnorm.errors import FileError, TrainingError
+from opnorm.errors import FileError, InterruptedTrainingError, TrainingError
 from opnorm.settings import Method, Optimization, TrainingSettings
 from opnorm.threat_model import ThreatModel
 
@@ -71,7 +71,9 @@ def test_an_interrupted_training_ends_in_the_same_bits(objective, optimizer, spl
     for step in (2, 4, 7):  # in an epoch, at its end, in the next one
         with monkeypatch.context() as patch:
             interrupt_after(step, patch)
-            with pytest.raises(TrainingError, match=rf"m, seed 0: interrupted after step {step} of 8") as caught:
+            with pytest.raises(
+                InterruptedTrainingError, match=rf"m, seed 0: interrupted after step {step} of 8"
+            ) as caught:
                 train(splits, tmp_path / "parts", chosen)
             assert f"step-{step:09d}.pt" in str(caught.value)
     parts = train(splits, tmp_path / "parts", chosen)

@@ -15,3 +15,7 @@ class FileError(OpnormError):
 
 class TrainingError(OpnormError):
     """A training that cannot go on: NaN in the loss, or an interruption."""
+
+
+class InterruptedTrainingError(TrainingError):
+    """A training that was asked to stop, and left a checkpoint to go on from."""

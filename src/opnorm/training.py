@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from opnorm import checkpoint, data, objectives, weights
-from opnorm.errors import TrainingError
+from opnorm.errors import InterruptedTrainingError, TrainingError
 from opnorm.models.classifier import Classifier
 from opnorm.modes import evaluation
 from opnorm.objectives.objective import Loss, Objective
@@ -71,8 +71,8 @@ def train(
         checkpoint_seconds: at most so much work is lost when the training is killed.
 
     Raises:
-        TrainingError: the loss is NaN or infinite, or the training was interrupted; names the run, the step and
-            the newest checkpoint.
+        TrainingError: the loss is NaN or infinite; names the run, the step and the newest checkpoint.
+        InterruptedTrainingError: SIGINT or SIGTERM came; names the checkpoint that the next call goes on from.
         FileError: a checkpoint cannot be written.
     """
     run = f"{settings.method.name}, seed {seed}"
@@ -301,7 +301,7 @@ class _Keeper:
         if due or stop.is_set():
             self.save()
         if stop.is_set():
-            raise TrainingError(
+            raise InterruptedTrainingError(
                 f"{self.run}: interrupted after step {training.step} of {training.steps}; "
                 f"run again to go on from {checkpoint.last_written(self.directory)}"
             )
