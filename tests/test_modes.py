@@ -11,7 +11,7 @@ import torch.autograd.forward_ad as forward_ad
 from torch import Tensor, nn
 
 from opnorm.models.classifier import Classifier
-from opnorm.modes import evaluation, twice_differentiable
+from opnorm.modes import evaluation, precision, twice_differentiable
 
 # float64: means over some tens of numbers.
 ROUNDING = 1e-12
@@ -196,3 +196,24 @@ def test_torchs_own_batch_norm_would_do() -> None:
     x, v, u = gaussian(10, 4, 1, 4, 4), gaussian(11, 4, 1, 4, 4), gaussian(12, 4, 3)
     gradient, expected = weight_gradients(model, x, v, u)
     torch.testing.assert_close(gradient, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_bfloat16_is_for_the_convolutions_alone(cnn5: Classifier, images: Tensor) -> None:
+    model, x = cnn5.float().train(), images.float()
+    exact = model.features(x)
+    with precision(model, torch.bfloat16):
+        rounded, z = model.features(x), model(x)
+    z.sum().backward()
+    assert model.precision == torch.float32
+    # Five layers, each with the relative error 2^-9 of its inputs, weights and outputs.
+    error = (rounded - exact).abs().max() / exact.abs().max()
+    assert 0.0 < error < 5 * 3 * 2.0**-9
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    assert {tensor.dtype for tensor in (rounded, z, *gradients)} == {torch.float32}
+    assert torch.equal(model.eval()(x), model.linear(model.features(x)))
+
+
+def test_the_precision_is_restored_after_an_error(cnn5: Classifier) -> None:
+    with pytest.raises(RuntimeError), precision(cnn5, torch.bfloat16):
+        raise RuntimeError
+    assert cnn5.precision == torch.float32

@@ -290,3 +290,36 @@ def test_a_truncated_model_file_is_named(keep, splits, tmp_path):
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(FileError, match=r"model\.safetensors: damaged or incomplete .* delete it and run again"):
         weights.load_model(path)
+
+
+def test_bfloat16_trains_float32_weights_close_to_those_of_float32(splits, tmp_path):
+    exact = train(splits, tmp_path / "a", settings(epochs=1)).model
+    rounded = train(splits, tmp_path / "b", settings(epochs=1, precision="bfloat16")).model
+    assert rounded.precision == torch.float32
+    assert {p.dtype for p in rounded.parameters()} == {torch.float32}
+    first = exact.body[0][0].weight, rounded.body[0][0].weight
+    # Adam moves each weight by about the learning rate a step, in the direction of the gradient's sign.
+    assert 0.0 < (first[0] - first[1]).abs().mean() < 0.5 * OPTIMIZATION.learning_rate
+
+
+@pytest.mark.parametrize("objective", ["adversarial", "data_dependent_snr"])
+def test_compiled_training_steps_are_those_of_the_plain_network(objective, splits, tmp_path, monkeypatch):
+    plain = train(splits, tmp_path / "plain", settings(objective, epochs=1))
+    prepared = training._Training.__init__
+
+    def compiled(self, *args, **kwargs):
+        prepared(self, *args, **kwargs)
+        # Traced as on a GPU, but run by torch's own operators: no compiler is needed.
+        training._compile(self.model, "aot_eager")
+
+    monkeypatch.setattr(training._Training, "__init__", compiled)
+    calls = torch._dynamo.utils.counters
+    calls.clear()
+    try:
+        fast = train(splits, tmp_path / "compiled", settings(objective, epochs=1))
+    finally:
+        torch._dynamo.reset()
+    assert calls["stats"]["unique_graphs"] >= 1
+    assert not calls["graph_break"]
+    for a, b in zip(plain.model.parameters(), fast.model.parameters(), strict=True):
+        assert torch.allclose(a, b, rtol=1e-3, atol=1e-4)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 import torch.autograd.forward_ad as forward_ad
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from opnorm.models.classifier import Classifier
 
 
 @contextmanager
@@ -29,6 +33,17 @@ def evaluation(model: nn.Module) -> Iterator[nn.Module]:
             module.training = mode
         for parameter, flag in flags:
             parameter.requires_grad_(flag)
+
+
+@contextmanager
+def precision(model: Classifier, dtype: torch.dtype) -> Iterator[Classifier]:
+    """`model` with convolutions in `dtype` (autocast); weights, features, logits and gradients stay in float32."""
+    before = model.precision
+    model.precision = dtype
+    try:
+        yield model
+    finally:
+        model.precision = before
 
 
 @contextmanager

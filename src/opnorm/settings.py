@@ -32,6 +32,7 @@ class Optimization:
         weight_decay: of the optimiser.
         crop_padding: pixels of zero padding before a random crop; 0 for none.
         horizontal_flip: mirror half of the images.
+        precision: of the convolutions; weights, norms, losses and every evaluation are in float32.
     """
 
     epochs: int
@@ -44,6 +45,7 @@ class Optimization:
     weight_decay: float = 0.0
     crop_padding: int = 0
     horizontal_flip: bool = False
+    precision: Literal["float32", "bfloat16"] = "float32"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from opnorm import checkpoint, data, objectives, weights
 from opnorm.errors import InterruptedTrainingError, TrainingError
 from opnorm.models.classifier import Classifier
-from opnorm.modes import evaluation
+from opnorm.modes import evaluation, precision
 from opnorm.objectives.objective import Loss, Objective
 from opnorm.seeding import generator
 from opnorm.tables import write_csv
@@ -33,6 +33,7 @@ _OPTIMIZERS: dict[str, Any] = {
     "adamw": torch.optim.AdamW,
     "sgd": torch.optim.SGD,
 }
+_PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 # The loss is looked at for NaN once in so many steps: each look waits for the device.
 _LOOK_EVERY = 50
 
@@ -158,7 +159,7 @@ def accuracy(model: Classifier, split: data.Split, *, batch_size: int = 1000) ->
     correct = 0
     with evaluation(model), torch.no_grad():
         for x, y in split.batches(batch_size):
-            correct += int((model(x).argmax(1) == y).sum())
+            correct += int((model.forward(x).argmax(1) == y).sum())
     return correct / len(split)
 
 
@@ -183,6 +184,9 @@ class _Training:
         self.model, self.architecture = untrained(settings.model, train_split, seed, device)
         self.objective = _objective(settings, self.model, seed, device)
         self.optimizer = _optimizer(self.model, self.optimization)
+        self.precision = _PRECISIONS[self.optimization.precision]
+        if self.images.is_cuda:
+            _compile(self.model)
         self.step = 0
         self.history: list[dict[str, float]] = []
         self._begin_epoch()
@@ -214,7 +218,9 @@ class _Training:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
-        loss = self.objective(self.model, x, y, generator(self.seed, "objective", self.step, device=self.device))
+        random = generator(self.seed, "objective", self.step, device=self.device)
+        with precision(self.model, self.precision):
+            loss = self.objective(self.model, x, y, random)
         total = loss.total
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
@@ -355,6 +361,15 @@ def _optimizer(model: Classifier, optimization: Optimization) -> torch.optim.Opt
         model.parameters(), lr=1.0, weight_decay=optimization.weight_decay, fused=True, **extra
     )
     return optimizer
+
+
+def _compile(model: Classifier, backend: str = "inductor") -> None:
+    """Let `model(x)`, but not `model.forward(x)`, run as compiled code, or as it is where the compiler fails.
+
+    TORCH_COMPILE_DISABLE=1 in the environment turns this off.
+    """
+    torch._dynamo.config.suppress_errors = True
+    model.compile(dynamic=False, backend=backend)
 
 
 def _plain(value: Any) -> Any:

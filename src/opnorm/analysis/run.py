@@ -44,7 +44,7 @@ def attack_runs(
         architecture: what the experiment says of the model; other files are refused.
         device, threads: where to run.
     """
-    torch.set_num_threads(threads)
+    _prepare_torch(threads)
     split = data.read_split(test, dataset)
     index = torch.randperm(len(split), generator=generator(0, "analysed samples"))[:samples]
     x = data.to_unit(split.images[index]).to(device)
@@ -85,7 +85,7 @@ def measure_runs(
         options: of the measurement.
         device, threads: where to run.
     """
-    torch.set_num_threads(threads)
+    _prepare_torch(threads)
     measure = resolve(REGISTRY, "analysis", analysis)
     split = data.read_split(test, dataset).to(device)
     for path, attacked, output, seed in zip(models, adversarial, outputs, seeds, strict=True):
@@ -99,6 +99,12 @@ def measure_runs(
             seed=seed,
         )
         write_parquet(measure(subject, **options), output)
+
+
+def _prepare_torch(threads: int) -> None:
+    """Measurements are in float32, whose products some GPUs' convolutions round to ten bits unless told otherwise."""
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def _read_samples(path: str, device: str) -> Samples:

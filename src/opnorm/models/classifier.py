@@ -25,8 +25,11 @@ class Normalise(nn.Module):
 class Classifier(nn.Module):
     """f(x) = W^L phi^{L-1}(x) + b^L: `body` maps normalised images to the features phi^{L-1}.
 
+    Convolutions run channels-last, which is faster on CPUs and on GPUs' tensor cores; files and outputs do not show it.
+
     Attributes:
         image_size: height and width of the images that an architecture is made for; None for any.
+        precision: what `body` computes in; float32 stands for the inputs' own precision. See `modes.precision`.
     """
 
     image_size: ClassVar[int | None] = None
@@ -34,6 +37,8 @@ class Classifier(nn.Module):
     def __init__(self, normalise: Normalise, body: nn.Module, linear: nn.Linear) -> None:
         super().__init__()
         self.normalise, self.body, self.linear = normalise, body, linear
+        self.precision = torch.float32
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def features(self, x: Tensor) -> Tensor:
         """phi^{L-1} (B, m) of images in [0, 1] (B, C, H, W).
@@ -47,8 +52,13 @@ class Classifier(nn.Module):
                 f"{type(self).__name__} is made for images of {size} x {size} pixels, not of "
                 f"{' x '.join(map(str, x.shape[2:]))}: choose another model.name, or another dataset"
             )
-        phi: Tensor = self.body(self.normalise(x))
-        return phi
+        normalised = self.normalise(x).contiguous(memory_format=torch.channels_last)
+        if self.precision == torch.float32:
+            phi: Tensor = self.body(normalised)
+            return phi
+        with torch.autocast(x.device.type, self.precision):
+            phi = self.body(normalised)
+        return phi.to(x.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, d) of images in [0, 1] (B, C, H, W)."""

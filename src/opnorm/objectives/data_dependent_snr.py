@@ -64,7 +64,8 @@ class DataDependentSNR(Objective):
     def maximizer(self, model: Classifier, x: Tensor, generator: torch.Generator) -> Tensor:
         """v like `x`, per example the maximiser of |J_f(x) v|_q over |v|_p <= 1."""
         with evaluation(model):
-            jacobian = InputJacobian(model, x)
+            # `forward` is never compiled: compiled code can be differentiated only once.
+            jacobian = InputJacobian(model.forward, x)
             if self.solver == "power":
                 start = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
                 return power_method(jacobian, self.p, self.q, iterations=self.iterations, start=start).maximizer
@@ -81,6 +82,6 @@ class DataDependentSNR(Objective):
 def _derivative(model: Classifier, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """f(x) and J_f(x) v by forward-mode differentiation, through which gradients can flow to the parameters."""
     with twice_differentiable(model), forward_ad.dual_level():
-        output = forward_ad.unpack_dual(model(forward_ad.make_dual(x, v)))  # type: ignore[no-untyped-call]
+        output = forward_ad.unpack_dual(model.forward(forward_ad.make_dual(x, v)))  # type: ignore[no-untyped-call]
         assert output.tangent is not None
         return output.primal, output.tangent
