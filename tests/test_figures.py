@@ -21,10 +21,12 @@ from matplotlib.figure import Figure
 
 from opnorm.errors import FileError, SettingsError
 from opnorm.figures import REGISTRY, aliases, panels, style
-from opnorm.figures.context import RANDOM, FigureContext
+from opnorm.figures.context import RANDOM, FigureContext, figure_context
 from opnorm.figures.render import redraw, render
 from opnorm.figures.summary import STATISTICS, summarise
+from opnorm.settings import Experiment, Method, Optimization
 from opnorm.tables import write_parquet
+from opnorm.threat_model import ThreatModel
 
 METHODS = ("standard", "adversarial", "global_snr")
 SEEDS = (0, 1)
@@ -43,12 +45,16 @@ COLUMNS = {
     "operator_norms": ["method", "p", "q", "exact"],
     "theorem": ["method", "p", "q", "iteration"],
     "theorem_distance": ["method", "p", "q", "epsilon"],
+    "robustness_linf": ["method", "norm", "epsilon"],
+    "explanations": ["method", "norm", "epsilon"],
     "accuracies": ["method", "epsilon"],
 }
 VALUES = {
     "spectrum": "singular_value",
     "alignment": "cosine",
     "robustness": "correct",
+    "robustness_linf": "correct",
+    "explanations": "correct",
     "linearity": "deviation",
     "dominant_singular_value": "singular_value",
     "activations": "shared",
@@ -371,6 +377,44 @@ def test_ten_methods_differ_in_colour_and_in_marker() -> None:
     assert len({look.colour for look in looks}) == len({look.marker for look in looks}) == 11
 
 
+def test_after_ten_methods_colours_come_with_other_markers() -> None:
+    context = FigureContext(tuple("abcdefghijklmnopqrstuvwxyz"), {}, 2.0, EPSILON, "digits")
+    looks = [style.look(method, context) for method in context.methods]
+    assert looks[10].colour == looks[0].colour
+    assert len({(look.colour, look.marker) for look in looks}) == 26
+
+
+def experiment_of(groups: dict[str, str], **threats: ThreatModel) -> Experiment:
+    """An experiment with methods of these groups, whose threats may differ from its own."""
+    threat = ThreatModel(2.0, EPSILON, 3)
+    methods = tuple(
+        Method(name, name.upper(), "standard", {}, threats.get(name, threat), group, (0,))
+        for name, group in groups.items()
+    )
+    return Experiment("e", "digits", "data", {}, (0,), threat, Optimization(1, 2, 0.1), methods, 1, {})
+
+
+def test_a_figure_knows_the_methods_of_its_groups_and_no_others() -> None:
+    experiment = experiment_of({"a": "linf", "b": "main", "c": "explanations", "d": "main"})
+    assert figure_context(experiment, "main").methods == ("b", "d")
+    context = figure_context(experiment, "main", "linf")
+    assert context.methods == ("b", "d", "a")
+    assert context.labels == {"a": "A", "b": "B", "d": "D"}
+    for method in ("b", "d"):
+        own = style.look(method, figure_context(experiment, "main"))
+        other = style.look(method, context)
+        assert (own.colour, own.marker, own.layer) == (other.colour, other.marker, other.layer)
+
+
+def test_a_figure_s_training_epsilon_is_that_of_its_own_group() -> None:
+    other, third = ThreatModel(math.inf, 0.1, 3), ThreatModel(math.inf, 0.2, 3)
+    groups = {"a": "main", "b": "linf", "c": "linf"}
+    agreed = figure_context(experiment_of(groups, b=other, c=other), "main", "linf")
+    assert (agreed.norm, agreed.epsilon) == (math.inf, 0.1)
+    divided = figure_context(experiment_of(groups, b=other, c=third), "main", "linf")
+    assert (divided.norm, divided.epsilon) == (2.0, EPSILON)
+
+
 def test_methods_that_coincide_are_drawn_at_different_widths() -> None:
     """Standard and global SNR, and the two forms of d.d. SNR: the thinner is on top."""
     context = FigureContext(("standard", "at", "global", "exact", "power"), {}, 2.0, EPSILON, "digits")
@@ -386,6 +430,7 @@ def test_methods_that_coincide_are_drawn_at_different_widths() -> None:
         ("robustness", 2.0, [1, 0]),
         ("robustness", math.inf, [0, 1]),
         ("robustness", 1.0, [0, 0]),
+        ("robustness_linf", math.inf, [0, 1]),
         ("linearity", 2.0, [1]),
         ("linearity", math.inf, [0]),
         ("dominant_singular_value", 2.0, [1]),

@@ -65,6 +65,42 @@ def test_a_method_may_have_its_own_threat():
     assert found.method("standard").threat == found.threat
 
 
+def test_a_method_may_have_its_own_seeds_and_group():
+    config = changed("methods.dd_snr", {**SMOKE["methods"]["dd_snr"], "seeds": [7, "3"], "group": "linf"})
+    found = experiment(config)
+    assert found.method("standard").seeds == found.seeds == (0, 1)
+    assert found.method("dd_snr").seeds == (7, 3)
+    assert found.method("standard").group == "main"
+    assert found.method("dd_snr").group == "linf"
+    assert found.runs("main") == [("standard", 0), ("standard", 1)]
+    assert found.runs("linf", "main") == [("standard", 0), ("standard", 1), ("dd_snr", 7), ("dd_snr", 3)]
+
+
+def test_group_and_seeds_decide_nothing_about_a_trained_network():
+    config = changed("methods.dd_snr", {**SMOKE["methods"]["dd_snr"], "seeds": [7], "group": "linf"})
+    assert experiment(config).training("dd_snr").to_dict() == experiment(SMOKE).training("dd_snr").to_dict()
+
+
+def test_the_main_methods_come_first_in_every_figure():
+    names = {"a": "linf", "b": "main", "c": "explanations", "d": "linf", "e": "main"}
+    found = experiment(changed("methods", {n: {"objective": "standard", "group": g} for n, g in names.items()}))
+    assert [method.name for method in found.methods_of("main")] == ["b", "e"]
+    assert [method.name for method in found.methods_of("main", "linf")] == ["b", "e", "a", "d"]
+
+
+def test_figures_are_those_with_something_to_draw():
+    assert set(experiment(SMOKE).figures()) == {
+        "spectrum", "alignment", "robustness", "linearity", "dominant_singular_value", "activations", "accuracies"
+    }  # fmt: skip
+    without = changed("analyses.spectrum", 0)
+    del without["analyses"]["spectrum"]
+    assert "spectrum" not in experiment(without).figures()
+    linf = changed("methods.dd_snr", {**SMOKE["methods"]["dd_snr"], "group": "linf"})
+    assert set(experiment(linf).figures()) - set(experiment(SMOKE).figures()) == {"robustness_linf"}
+    alone = changed("methods", {"m": {"objective": "standard", "group": "linf"}})
+    assert experiment(alone).figures() == []
+
+
 def test_training_settings_survive_the_way_through_snakemake():
     found = experiment(SMOKE).training("dd_snr")
     assert TrainingSettings.from_dict(found.to_dict()) == found
@@ -99,6 +135,10 @@ MISTAKES = [
     ("seeds", [], "seeds: [] is not allowed here; it is a list of different whole numbers, at least one"),
     ("seeds", [0, 0], "seeds: [0, 0]"),
     ("seeds", 3, "seeds: 3"),
+    ("methods.dd_snr.seeds", [], "methods.dd_snr.seeds: [] is not allowed here; it is a list of different whole"),
+    ("methods.dd_snr.seeds", [1, -1], "methods.dd_snr.seeds.1: -1"),
+    ("methods.dd_snr.group", "lynf", "methods.dd_snr.group: unknown name 'lynf'; did you mean linf?"),
+    ("methods.dd_snr.group", 3, "methods.dd_snr.group: 3 is not allowed here; it is a word"),
     ("samples", 0, "samples: 0"),
     ("training.learning_rate", 0, "training.learning_rate: 0"),
     ("training.learning_rate", math.nan, "training.learning_rate: 'nan'"),

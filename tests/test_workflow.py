@@ -45,7 +45,7 @@ class Project:
     def configure(self, **changes):
         """A variant of the smoke experiment; the path of its file."""
         path = self.folder / "config" / "variant.yaml"
-        path.write_text(yaml.safe_dump({**self.smoke, **changes}))
+        path.write_text(yaml.safe_dump({**self.smoke, **changes}, sort_keys=False))
         return "config/variant.yaml"
 
     def command(self, *arguments, config="config/smoke.yaml"):
@@ -164,6 +164,28 @@ def test_adding_a_method_trains_that_method(project):
         methods={**project.smoke["methods"], "global_snr": {"objective": "global_snr", "weight": 1}}
     )
     assert project.planned(config=config) == {"train": 1, "attack": 1, "analyze": 6} | dict.fromkeys(FIGURES, 1)
+
+
+LINF = {"objective": "standard", "group": "linf", "seeds": [3]}
+
+
+def test_adding_a_method_of_another_group_repeats_and_redraws_nothing_else(project):
+    config = project.configure(methods={**project.smoke["methods"], "other": LINF})
+    # Of its measurements the one that its group's figure reads, and of the figures that one.
+    assert project.planned(config=config) == {
+        "train_seeds_3": 1,
+        "attack_seeds_3": 1,
+        "analyze_seeds_3": 1,
+        "robustness_linf": 1,
+    }
+
+
+def test_resources_of_a_stage_hold_for_methods_with_seeds_of_their_own(project):
+    config = project.configure(methods={**project.smoke["methods"], "other": LINF})
+    arguments = ["results/smoke/models/other/3.safetensors", "--set-resources", "train:launcher=nowhere"]
+    done = project.run(*arguments, config=config)
+    assert done.returncode != 0
+    assert "launcher='nowhere' is unknown" in done.stdout + done.stderr
 
 
 def test_where_a_job_runs_and_how_often_it_saves_repeats_nothing(project):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from opnorm import analysis, datasets, models, objectives, options
+from opnorm import analysis, datasets, figures, models, objectives, options
 from opnorm.errors import SettingsError
 from opnorm.threat_model import ThreatModel
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import jsonschema
 
 Values = dict[str, Any]
+
+# A method's keys in experiment files that are no options of its objective.
+_OF_METHODS = ("label", "objective", "threat", "group", "seeds")
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,25 @@ class Optimization:
 
 @dataclass(frozen=True)
 class Method:
-    """A training method of the experiment: an objective, its options, and the adversary it has in mind."""
+    """A training method of the experiment: an objective, its options, and the adversary it has in mind.
+
+    Attributes:
+        name: its key in the experiment file.
+        label: what legends call it.
+        objective: a name in the registry of objectives.
+        options: of the objective.
+        threat: the adversary of its training.
+        group: which figures draw it; no part of what decides a trained network.
+        seeds: one training each; which others there are is no part of what decides a trained network.
+    """
 
     name: str
     label: str
     objective: str
     options: Values
     threat: ThreatModel
+    group: str = field(default=figures.MAIN, compare=False)
+    seeds: tuple[int, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -70,7 +85,9 @@ class TrainingSettings:
 
     def to_dict(self) -> Values:
         """Plain values, for Snakemake's params and for files."""
-        return asdict(self)
+        values = asdict(self)
+        del values["method"]["group"], values["method"]["seeds"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingSettings:
@@ -122,6 +139,21 @@ class Experiment:
     def method(self, name: str) -> Method:
         """The method called `name`."""
         return next(method for method in self.methods if method.name == name)
+
+    def methods_of(self, *groups: str) -> tuple[Method, ...]:
+        """The methods of some groups, those of the main one first, so that they look alike in all figures."""
+        chosen = [method for method in self.methods if method.group in groups]
+        return tuple(sorted(chosen, key=lambda method: method.group != figures.MAIN))
+
+    def runs(self, *groups: str) -> list[tuple[str, int]]:
+        """Method and seed of each training of some groups."""
+        return [(method.name, seed) for method in self.methods_of(*groups) for seed in method.seeds]
+
+    def figures(self) -> list[str]:
+        """The figures for which there is something to draw: their analysis, and a method of each of their groups."""
+        drawn = {method.group for method in self.methods}
+        entries = figures.REGISTRY.items()
+        return [name for name, entry in entries if entry.analysis in self.analyses and drawn.issuperset(entry.groups)]
 
 
 def threat_from_dict(values: Mapping[str, Any]) -> ThreatModel:
@@ -176,10 +208,10 @@ def _experiment(config: Mapping[str, Any]) -> Experiment:
         dataset=_known("dataset", values["dataset"], datasets.REGISTRY),
         data_root=values.get("data_root", "data"),
         model=_named("model", values["model"], models.REGISTRY),
-        seeds=tuple(int(seed) for seed in values["seeds"]),
+        seeds=_seeds(values["seeds"]),
         threat=_threat(values["threat"], "threat"),
         optimization=_optimization(values["training"]),
-        methods=tuple(_method(name, given, values["threat"]) for name, given in values["methods"].items()),
+        methods=tuple(_method(name, given, values) for name, given in values["methods"].items()),
         samples=int(values["samples"]),
         analyses={name: _analysis(name, given or {}) for name, given in values["analyses"].items()},
     )
@@ -191,17 +223,23 @@ def _optimization(values: Values) -> Optimization:
     return Optimization(**typed)
 
 
-def _method(name: str, given: Values, threat: Values) -> Method:
+def _method(name: str, given: Values, experiment: Values) -> Method:
     where = f"methods.{name}"
-    chosen = {key: value for key, value in given.items() if key not in ("label", "objective", "threat")}
+    chosen = {key: value for key, value in given.items() if key not in _OF_METHODS}
     objective = _known(f"{where}.objective", given["objective"], objectives.REGISTRY)
     return Method(
         name=name,
         label=given.get("label", name),
         objective=objective,
         options=options.check_options(chosen, objectives.REGISTRY[objective], where),
-        threat=_threat({**threat, **given.get("threat", {})}, f"{where}.threat"),
+        threat=_threat({**experiment["threat"], **given.get("threat", {})}, f"{where}.threat"),
+        group=_known(f"{where}.group", given.get("group", figures.MAIN), figures.groups()),
+        seeds=_seeds({**experiment, **given}["seeds"]),
     )
+
+
+def _seeds(values: Sequence[Any]) -> tuple[int, ...]:
+    return tuple(int(seed) for seed in values)
 
 
 def _analysis(name: str, given: Values) -> Values:
@@ -215,7 +253,7 @@ def _named(where: str, given: Values, registry: Mapping[str, str]) -> Values:
     return {"name": name, **options.check_options(chosen, registry[name], where)}
 
 
-def _known(where: str, name: str, registry: Mapping[str, str]) -> str:
+def _known(where: str, name: str, registry: Collection[str]) -> str:
     if name not in registry:
         raise SettingsError(f"{where}: unknown name {name!r}{options.suggest(name, registry)}")
     return name

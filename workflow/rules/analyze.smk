@@ -1,26 +1,34 @@
-rule analyze:
-    input:
-        models=per_seed(MODEL),
-        adversarial=per_seed(ADVERSARIAL),
-        test=rules.data.output.test,
-    output:
-        per_seed(TABLE),
-    log:
-        f"{LOGS}/analyze/{{analysis}}/{{method}}.log",
-    benchmark:
-        f"{BENCHMARKS}/analyze/{{analysis}}/{{method}}.tsv"
-    conda:
-        "../envs/opnorm.yaml"
-    resources:
-        device="auto",
-    params:
-        options=lambda wildcards: EXPERIMENT.analyses[wildcards.analysis],
-        dataset=EXPERIMENT.dataset,
-        seeds=EXPERIMENT.seeds,
-        threat=asdict(EXPERIMENT.threat),
-        architecture=EXPERIMENT.model,
-        code=lambda wildcards: analysis_code(module_of(analysis.REGISTRY, wildcards.analysis)),
-    message:
-        "Measuring {wildcards.analysis} of {wildcards.method}"
-    script:
-        "../scripts/analyze.py"
+for seeds in SEEDS:
+
+    rule:
+        name:
+            rule_name("analyze", seeds)
+        input:
+            models=per_seed(MODEL, seeds),
+            adversarial=per_seed(ADVERSARIAL, seeds),
+            test=rules.data.output.test,
+        output:
+            per_seed(TABLE, seeds),
+        log:
+            f"{LOGS}/analyze/{{analysis}}/{{method}}.log",
+        benchmark:
+            f"{BENCHMARKS}/analyze/{{analysis}}/{{method}}.tsv"
+        wildcard_constraints:
+            method=methods_with(seeds),
+        conda:
+            "../envs/opnorm.yaml"
+        resources:
+            device="auto",
+        params:
+            options=lambda wildcards: EXPERIMENT.analyses[wildcards.analysis],
+            dataset=EXPERIMENT.dataset,
+            seeds=seeds,
+            threat=asdict(EXPERIMENT.threat),
+            architecture=EXPERIMENT.model,
+            code=lambda wildcards: analysis_code(module_of(analysis.REGISTRY, wildcards.analysis)),
+        message:
+            "Measuring {wildcards.analysis} of {wildcards.method}"
+        script:
+            "../scripts/analyze.py"
+
+    share_resources("analyze", seeds)

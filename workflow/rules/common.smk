@@ -7,6 +7,7 @@ import yaml
 
 from opnorm import analysis, datasets, figures, locks, models, objectives
 from opnorm.errors import SettingsError
+from opnorm.figures.context import figure_context
 from opnorm.launch_slurm import SITE_VARIABLES
 from opnorm.launch_watch import stop_launchers_on_termination
 from opnorm.provenance import code_digest
@@ -45,26 +46,42 @@ def figure_code(figure):
     return code_digest("opnorm.figures.render", figures.REGISTRY[figure].module)
 
 
-def figure_context():
-    return {
-        "methods": METHODS,
-        "labels": {method.name: method.label for method in EXPERIMENT.methods},
-        "norm": EXPERIMENT.threat.norm,
-        "epsilon": EXPERIMENT.threat.epsilon,
-        "dataset": EXPERIMENT.dataset,
-    }
+def figure_files(*names):
+    return expand(FIGURE_FILE, figure=names, suffix=["pdf", "png", "csv"])
 
 
-def per_seed(pattern):
+def tables(analyses, *groups):
+    """The tables of some analyses for all runs of some groups' methods."""
+    return [
+        TABLE.format(analysis=name, method=method, seed=seed)
+        for name in analyses
+        for method, seed in EXPERIMENT.runs(*groups)
+    ]
+
+
+def per_seed(pattern, seeds):
     """`pattern` once for each seed; its other wildcards stay."""
-    return expand(pattern, seed=EXPERIMENT.seeds, allow_missing=True)
+    return expand(pattern, seed=seeds, allow_missing=True)
+
+
+def rule_name(stage, seeds):
+    """A job makes the files of all of a method's seeds, so that each list of seeds has a rule of its own."""
+    return stage if seeds == EXPERIMENT.seeds else f"{stage}_seeds_{'_'.join(map(str, seeds))}"
+
+
+def methods_with(seeds):
+    """A pattern of the methods that have these seeds; one that matches nothing if there are none."""
+    return "|".join(method.name for method in EXPERIMENT.methods if method.seeds == seeds) or "(?!)"
+
+
+def share_resources(stage, seeds):
+    """What --set-threads and --set-resources say of a stage holds for all of its rules."""
+    workflow.get_rule(rule_name(stage, seeds)).resources = workflow.get_rule(stage).resources
 
 
 EXPERIMENT = read_experiment()
-METHODS = [method.name for method in EXPERIMENT.methods]
-FIGURES = [
-    name for name, entry in figures.REGISTRY.items() if entry.analysis in EXPERIMENT.analyses
-]
+SEEDS = list(dict.fromkeys([EXPERIMENT.seeds, *(method.seeds for method in EXPERIMENT.methods)]))
+FIGURES = EXPERIMENT.figures()
 
 RESULTS = f"results/{EXPERIMENT.name}"
 SPLIT = f"{RESULTS}/data/{{split}}.safetensors"
@@ -78,7 +95,7 @@ BENCHMARKS = f"{RESULTS}/benchmarks"
 
 
 wildcard_constraints:
-    method="|".join(METHODS),
+    method="|".join(method.name for method in EXPERIMENT.methods),
     seed=r"\d+",
     analysis="|".join(EXPERIMENT.analyses),
 

@@ -1,12 +1,11 @@
-for figure, entry in figures.REGISTRY.items():
-    if figure not in FIGURES:
-        continue
+for figure in FIGURES:
+    entry = figures.REGISTRY[figure]
 
     rule:
         name:
             figure
         input:
-            expand(TABLE, analysis=entry.analysis, method=METHODS, seed=EXPERIMENT.seeds),
+            tables([entry.analysis], *entry.groups),
         output:
             pdf=FIGURE_FILE.format(figure=figure, suffix="pdf"),
             png=report(
@@ -24,8 +23,8 @@ for figure, entry in figures.REGISTRY.items():
             "../envs/opnorm.yaml"
         params:
             figure=figure,
-            runs=[(method, seed) for method in METHODS for seed in EXPERIMENT.seeds],
-            context=figure_context(),
+            runs=EXPERIMENT.runs(*entry.groups),
+            context=asdict(figure_context(EXPERIMENT, *entry.groups)),
             code=figure_code(figure),
         message:
             f"Drawing {figure}"
@@ -41,4 +40,4 @@ for alias, names in figures.aliases().items():
         name:
             alias
         input:
-            expand(FIGURE_FILE, figure=names, suffix=["pdf", "png", "csv"]),
+            figure_files(*names),

@@ -1,28 +1,36 @@
-rule train:
-    input:
-        train=rules.data.output.train,
-        test=rules.data.output.test,
-    output:
-        models=per_seed(MODEL),
-        histories=per_seed(HISTORY),
-    log:
-        f"{LOGS}/train/{{method}}.log",
-    benchmark:
-        f"{BENCHMARKS}/train/{{method}}.tsv"
-    # On a cluster this job only submits others and waits for them.
-    localrule: True
-    conda:
-        "../envs/opnorm.yaml"
-    resources:
-        launcher=lambda wildcards: "here" if workflow.local_exec else "slurm",
-        device="auto",
-        checkpoint_seconds=60,
-    params:
-        settings=lambda wildcards: EXPERIMENT.training(wildcards.method).to_dict(),
-        seeds=EXPERIMENT.seeds,
-        checkpoints=lambda wildcards: f"{RESULTS}/checkpoints/{wildcards.method}",
-        code=lambda wildcards: training_code(wildcards.method),
-    message:
-        "Training {wildcards.method}"
-    script:
-        "../scripts/train.py"
+for seeds in SEEDS:
+
+    rule:
+        name:
+            rule_name("train", seeds)
+        input:
+            train=rules.data.output.train,
+            test=rules.data.output.test,
+        output:
+            models=per_seed(MODEL, seeds),
+            histories=per_seed(HISTORY, seeds),
+        log:
+            f"{LOGS}/train/{{method}}.log",
+        benchmark:
+            f"{BENCHMARKS}/train/{{method}}.tsv"
+        wildcard_constraints:
+            method=methods_with(seeds),
+        # On a cluster this job only submits others and waits for them.
+        localrule: True
+        conda:
+            "../envs/opnorm.yaml"
+        resources:
+            launcher=lambda wildcards: "here" if workflow.local_exec else "slurm",
+            device="auto",
+            checkpoint_seconds=60,
+        params:
+            settings=lambda wildcards: EXPERIMENT.training(wildcards.method).to_dict(),
+            seeds=seeds,
+            checkpoints=lambda wildcards: f"{RESULTS}/checkpoints/{wildcards.method}",
+            code=lambda wildcards: training_code(wildcards.method),
+        message:
+            "Training {wildcards.method}"
+        script:
+            "../scripts/train.py"
+
+    share_resources("train", seeds)

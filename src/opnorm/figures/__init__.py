@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MAIN = "main"
+"""The group of methods that figures draw unless they say otherwise."""
+
 
 @dataclass(frozen=True)
 class FigureEntry:
@@ -18,11 +21,13 @@ class FigureEntry:
         module: what draws it.
         analysis: the measurement whose tables it reads.
         paper: the paper's figures and tables that it reproduces, wholly or as a panel: "figure2", "table2".
+        groups: of which methods it is drawn; without a method of each group there is no such figure.
     """
 
     module: str
     analysis: str
     paper: tuple[str, ...]
+    groups: tuple[str, ...] = (MAIN,)
 
 
 REGISTRY: dict[str, FigureEntry] = {
@@ -38,8 +43,15 @@ REGISTRY: dict[str, FigureEntry] = {
     "operator_norms": FigureEntry("opnorm.figures.operator_norms", "operator_norms", ("table1",)),
     "theorem": FigureEntry("opnorm.figures.theorem", "theorem", ()),
     "theorem_distance": FigureEntry("opnorm.figures.theorem_distance", "theorem_distance", ()),
+    "robustness_linf": FigureEntry("opnorm.figures.robustness", "robustness", (), (MAIN, "linf")),
+    "explanations": FigureEntry("opnorm.figures.robustness", "robustness", (), (MAIN, "explanations")),
     "accuracies": FigureEntry("opnorm.figures.accuracies", "robustness", ("table2",)),
 }
+
+
+def groups() -> list[str]:
+    """The groups of methods that some figure draws, the main one first."""
+    return list(dict.fromkeys(group for entry in REGISTRY.values() for group in entry.groups))
 
 
 def aliases() -> dict[str, list[str]]:

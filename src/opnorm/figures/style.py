@@ -109,12 +109,16 @@ class Look:
 
 
 def look(method: str, context: FigureContext) -> Look:
-    """The look of `method`: by its place in the experiment's list, gray for untrained networks."""
+    """The look of `method`: by its place among the drawn ones, gray for untrained networks.
+
+    After ten methods the colours come again with other markers.
+    """
     if method == RANDOM:
         return Look(_GRAY, "*", layer=1, stagger=0.0)
     place = context.methods.index(method)
-    index = place % len(_COLOURS)
-    return Look(_COLOURS[index], _MARKERS[index], place % 3, place / len(context.methods))
+    turn, index = divmod(place, len(_COLOURS))
+    marker = _MARKERS[(index + turn) % len(_MARKERS)]
+    return Look(_COLOURS[index], marker, place % 3, place / len(context.methods))
 
 
 def curve(
