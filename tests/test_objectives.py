@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -29,7 +30,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "adversarial": {},
     "global_snr": {"weight": 0.3},
     "data_dependent_snr": {"weight": 0.3},
+    "mixture": {"weight": 0.3, "mixture": 0.5},
+    "input_gradient": {"weight": 0.3},
+    "frobenius": {"weight": 0.3},
 }
+# They draw no random numbers.
+DETERMINISTIC = {"standard", "input_gradient"}
 
 table_1 = pytest.mark.parametrize(("p", "q"), reference.TABLE_1)
 
@@ -97,7 +103,7 @@ def test_random_numbers_come_from_the_generator_alone(
 
     state = torch.get_rng_state()
     assert torch.equal(run(1), run(1))
-    assert torch.equal(run(1), run(2)) == (name == "standard")
+    assert torch.equal(run(1), run(2)) == (name in DETERMINISTIC)
     assert torch.equal(state, torch.get_rng_state())
 
 
@@ -111,6 +117,9 @@ def test_an_unknown_method_is_named_with_its_neighbour() -> None:
     ("adversarial", {"fraction", "attack_loss"}),
     ("global_snr", {"weight", "iterations"}),
     ("data_dependent_snr", {"weight", "p", "q", "form", "solver", "iterations"}),
+    ("mixture", {"mixture", "weight", "solver", "iterations"}),
+    ("input_gradient", {"weight"}),
+    ("frobenius", {"weight", "projections"}),
 ])  # fmt: skip
 def test_options_of_an_experiment_file(name: str, expected: set[str]) -> None:
     assert set(options_of(objectives.REGISTRY[name])) == expected
@@ -398,3 +407,140 @@ def test_penalty_at_the_data_is_half_sigma_squared_where_batch_norm_is_frozen(
     J = reference.jacobian(cnn5, images)
     sigma = operator_norm.singular_values(J)[:, 0]
     torch.testing.assert_close(loss.terms["penalty"], 0.15 * sigma.square().mean(), rtol=DIFFERENCE, atol=0.0)
+
+
+def finite_differences(value: Callable[[], Tensor], parameter: nn.Parameter, h: float = 1e-5) -> Tensor:
+    """The gradient of `value` by each entry of `parameter`."""
+    found = torch.zeros_like(parameter)
+    for i, entry in enumerate(parameter.flatten().tolist()):
+        values = []
+        for shift in (h, -h):
+            parameter.data.view(-1)[i] = entry + shift
+            values.append(value().detach())
+        parameter.data.view(-1)[i] = entry
+        found.view(-1)[i] = (values[0] - values[1]) / (2.0 * h)
+    return found
+
+
+def batch_derivatives(model: nn.Module, x: Tensor, h: float = 1e-6) -> Tensor:
+    """d f(x_i)_k / d x_j in training mode, (B, d, B, n): BatchNorm couples the examples."""
+    columns = []
+    for unit in torch.eye(x.numel(), dtype=x.dtype).view(-1, *x.shape):
+        columns.append((model(x + h * unit) - model(x - h * unit)) / (2.0 * h))
+    return torch.stack(columns, -1).view(len(x), -1, len(x), x[0].numel())
+
+
+@pytest.mark.parametrize(("name", "options"), [
+    ("input_gradient", {}), ("frobenius", {}), ("frobenius", {"projections": 2}),
+])  # fmt: skip
+def test_gradients_of_penalties_on_gradients_are_finite_differences(
+    name: str, options: dict[str, Any], smooth: nn.Sequential
+) -> None:
+    objective = objectives.build(name, THREAT, weight=0.3, **options)
+
+    def penalty() -> Tensor:
+        return loss_on(objective, smooth, SMOOTH_X, SMOOTH_Y).terms["penalty"]
+
+    for parameter in (smooth[1].weight, smooth[4].weight):
+        (gradient,) = torch.autograd.grad(penalty(), parameter)
+        # As for the forms of d.d. SNR.
+        torch.testing.assert_close(gradient, finite_differences(penalty, parameter), rtol=1e-7, atol=1e-7)
+        assert gradient.abs().max() > 1e-2
+
+
+def test_input_gradient_is_its_formula(smooth: nn.Sequential) -> None:
+    J = batch_derivatives(smooth.train(), SMOOTH_X)
+    # The gradient of each example's cross-entropy at its logits is softmax(z) - e_y.
+    u = torch.softmax(smooth(SMOOTH_X), 1) - torch.eye(3, dtype=torch.float64)[SMOOTH_Y]
+    gradient = torch.einsum("bk,bkjn->jn", u, J).detach()
+    loss = loss_on(objectives.build("input_gradient", THREAT, weight=0.3), smooth, SMOOTH_X, SMOOTH_Y)
+    torch.testing.assert_close(
+        loss.terms["penalty"].detach(), 0.3 * gradient.square().sum(1).mean(), rtol=DIFFERENCE, atol=0.0
+    )
+
+
+@pytest.mark.parametrize("projections", [0, 2, 3, 7])
+def test_frobenius_is_its_formula(projections: int, smooth: nn.Sequential) -> None:
+    J = batch_derivatives(smooth.train(), SMOOTH_X).detach()
+    objective = objectives.build("frobenius", THREAT, weight=0.3, projections=projections)
+    directions = objective._directions(SMOOTH_X.new_zeros(6, 3), generator())
+    k = 2 if projections == 2 else 3
+    gram = torch.einsum("kbd,lbd->bkl", directions, directions)
+    torch.testing.assert_close(gram, torch.eye(k, dtype=torch.float64).expand(6, k, k), rtol=0.0, atol=ROUNDING)
+    squares = torch.einsum("kbd,bdjn->kjn", directions, J).square().sum((0, 2))
+    loss = loss_on(objective, smooth, SMOOTH_X, SMOOTH_Y)
+    expected = 0.15 * 3 / k * squares.mean()
+    torch.testing.assert_close(loss.terms["penalty"].detach(), expected, rtol=DIFFERENCE, atol=0.0)
+
+
+@pytest.mark.parametrize("projections", [0, 2])
+def test_frobenius_means_all_derivatives_of_a_coupled_batch(projections: int, smooth: nn.Sequential) -> None:
+    J = batch_derivatives(smooth.train(), SMOOTH_X).detach()
+    objective = objectives.build("frobenius", THREAT, weight=0.3, projections=projections)
+    found = torch.stack([loss_on(objective, smooth, SMOOTH_X, SMOOTH_Y, s).terms["penalty"] for s in range(400)])
+    error = found.std() / math.sqrt(400)
+    # Four standard errors; the seeds are fixed.
+    assert (found.mean() - 0.15 * J.square().sum() / 6).abs() < 4.0 * error
+    # Equal signs would see next to nothing: BatchNorm keeps the batch's mean.
+    assert 0.15 * J.sum(0).square().sum() / 6 < 0.1 * found.mean()
+
+
+@pytest.mark.parametrize("name", ["input_gradient", "frobenius"])
+def test_penalties_on_gradients_count_a_batch_once_in_the_running_statistics(name: str, smooth: nn.Sequential) -> None:
+    standard = copy.deepcopy(smooth)
+    loss_on(objectives.build(name, THREAT, weight=0.3), smooth, SMOOTH_X, SMOOTH_Y)
+    loss_on(objectives.build("standard", THREAT), standard, SMOOTH_X, SMOOTH_Y)
+    for ours, theirs in zip(smooth.buffers(), standard.buffers(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=ROUNDING, atol=ROUNDING)
+
+
+def test_frobenius_at_the_data_is_the_sum_of_squared_singular_values(
+    cnn5: Classifier, images: Tensor, labels: Tensor
+) -> None:
+    # In evaluation mode there is a Jacobian per example.
+    loss = objectives.build("frobenius", THREAT, weight=0.3)(cnn5.eval(), images, labels, generator())
+    S = operator_norm.singular_values(reference.jacobian(cnn5, images))
+    torch.testing.assert_close(
+        loss.terms["penalty"].detach(), 0.15 * S.square().sum(1).mean(), rtol=DIFFERENCE, atol=0.0
+    )
+
+
+@pytest.mark.parametrize("projections", [1, 4])
+def test_random_projections_estimate_the_frobenius_norm_without_bias(
+    projections: int, cnn5: Classifier, images: Tensor, labels: Tensor
+) -> None:
+    def penalties(projections: int, seeds: int) -> Tensor:
+        objective = objectives.build("frobenius", THREAT, weight=0.3, projections=projections)
+        found = [objective(cnn5.eval(), images, labels, generator(seed)).terms["penalty"] for seed in range(seeds)]
+        return torch.stack(found).detach()
+
+    (exact,), estimates = penalties(0, 1), penalties(projections, 200)
+    assert estimates.std() > 0.0
+    # Four standard errors of the mean; the seeds are fixed.
+    assert (estimates.mean() - exact).abs() < 4.0 * estimates.std() / math.sqrt(200)
+
+
+@pytest.mark.parametrize(("mixture", "end", "options"), [
+    (0.0, "data_dependent_snr", {"weight": 0.3}), (1.0, "adversarial", {}),
+])  # fmt: skip
+def test_the_mixtures_ends_are_the_mixed_methods(
+    mixture: float, end: str, options: dict[str, Any], cnn5: Classifier, images: Tensor, labels: Tensor
+) -> None:
+    other = copy.deepcopy(cnn5)
+    mixed = loss_on(objectives.build("mixture", THREAT, weight=0.3, mixture=mixture), cnn5, images, labels)
+    alone = loss_on(objectives.build(end, THREAT, **options), other, images, labels)
+    assert mixed.terms.keys() == alone.terms.keys()
+    assert all(torch.equal(mixed.terms[name], term) for name, term in alone.terms.items())
+    for ours, theirs in zip(cnn5.buffers(), other.buffers(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_mixture_is_the_convex_combination_over_a_batch(cnn5: Classifier, images: Tensor, labels: Tensor) -> None:
+    # In evaluation mode BatchNorm couples no examples: the two parts can be computed apart.
+    model, draws = cnn5.eval(), generator(3)
+    adversarial = objectives.build("adversarial", THREAT)(model, images[:6], labels[:6], draws)
+    regularised = snr()(model, images[6:], labels[6:], draws)
+    mixed = objectives.build("mixture", THREAT, weight=0.3, mixture=0.75)(model, images, labels, generator(3))
+    expected = 0.75 * adversarial.total + 0.25 * regularised.total
+    torch.testing.assert_close(mixed.total, expected, rtol=ROUNDING, atol=0.0)
+    torch.testing.assert_close(mixed.terms["penalty"], 0.25 * regularised.terms["penalty"], rtol=ROUNDING, atol=0.0)

@@ -15,6 +15,9 @@ REGISTRY = {
     "adversarial": "opnorm.objectives.adversarial:Adversarial",
     "global_snr": "opnorm.objectives.global_snr:GlobalSNR",
     "data_dependent_snr": "opnorm.objectives.data_dependent_snr:DataDependentSNR",
+    "mixture": "opnorm.objectives.mixture:Mixture",
+    "input_gradient": "opnorm.objectives.input_gradient:InputGradient",
+    "frobenius": "opnorm.objectives.frobenius:Frobenius",
 }
 
 
@@ -22,7 +25,7 @@ def build(name: str, threat: ThreatModel, **options: Any) -> Objective:
     """A training method by its registry name.
 
     Args:
-        name: "standard", "adversarial", "global_snr" or "data_dependent_snr".
+        name: a key of `REGISTRY`.
         threat: the adversary that the method trains against, or whose ball it looks at.
         options: the method's own; see its class.
 

@@ -33,11 +33,16 @@ class Adversarial(Objective):
         self.fraction, self.attack_loss = fraction, attack_loss
 
     def forward(self, model: Classifier, x: Tensor, y: Tensor, generator: torch.Generator) -> Loss:
-        n = round(self.fraction * len(x))
-        if n:
-            perturbed = projected_gradient_ascent(
-                model, x[:n], y[:n], self.threat, loss=self.attack_loss, generator=generator, rescore=False
-            )
-            x = torch.cat([perturbed, x[n:]])
+        x, _ = self.attacked(model, x, y, generator)
         z = model(x)
         return Loss({"classification": cross_entropy(z, y)}, z)
+
+    def attacked(self, model: Classifier, x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, int]:
+        """The batch with its first examples attacked, and how many these are."""
+        n = round(self.fraction * len(x))
+        if not n:
+            return x, n
+        perturbed = projected_gradient_ascent(
+            model, x[:n], y[:n], self.threat, loss=self.attack_loss, generator=generator, rescore=False
+        )
+        return torch.cat([perturbed, x[n:]]), n

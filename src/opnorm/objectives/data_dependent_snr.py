@@ -52,14 +52,17 @@ class DataDependentSNR(Objective):
         self.solver, self.iterations = solver, iterations
 
     def forward(self, model: Classifier, x: Tensor, y: Tensor, generator: torch.Generator) -> Loss:
-        v = self.maximizer(model, x, generator)
+        z, penalties = self.penalties(model, x, self.maximizer(model, x, generator))
+        return Loss({"classification": cross_entropy(z, y), "penalty": penalties.mean()}, z)
+
+    def penalties(self, model: Classifier, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """The logits (B, d) at `x`, and each example's weighted penalty (B,) for its gain along `v`."""
         if self.form == "sigma":
             z, gain = _derivative(model, x, v)
         else:
             z = model(x)
             gain = model(x + self.threat.epsilon * v) - z
-        terms = {"classification": cross_entropy(z, y), "penalty": self.weight * self._size(gain).mean()}
-        return Loss(terms, z)
+        return z, self.weight * self._size(gain)
 
     def maximizer(self, model: Classifier, x: Tensor, generator: torch.Generator) -> Tensor:
         """v like `x`, per example the maximiser of |J_f(x) v|_q over |v|_p <= 1."""
