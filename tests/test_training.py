@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from opnorm import checkpoint, data, training, weights
-from opnorm.errors import FileError, InterruptedTrainingError, TrainingError
+from opnorm.errors import FileError, InterruptedTrainingError, MemoryShortageError, TrainingError
 from opnorm.settings import Method, Optimization, TrainingSettings
 from opnorm.threat_model import ThreatModel
 
@@ -323,3 +323,13 @@ def test_compiled_training_steps_are_those_of_the_plain_network(objective, split
     assert not calls["graph_break"]
     for a, b in zip(plain.model.parameters(), fast.model.parameters(), strict=True):
         assert torch.allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_a_batch_that_does_not_fit_in_memory_is_named_with_what_to_set(splits, tmp_path, monkeypatch):
+    def short(training, index):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(training._Training, "_step", short)
+    message = r"m, seed 0: a training step on 50 images: .*Lower training\.batch_size .*2\.00 GiB"
+    with pytest.raises(MemoryShortageError, match=message):
+        train(splits, tmp_path, settings())

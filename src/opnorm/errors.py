@@ -19,3 +19,7 @@ class TrainingError(OpnormError):
 
 class InterruptedTrainingError(TrainingError):
     """A training that was asked to stop, and left a checkpoint to go on from."""
+
+
+class MemoryShortageError(OpnormError):
+    """Too much for the memory of a GPU or of the machine at once; names what, and the setting to lower."""

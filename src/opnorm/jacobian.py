@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from opnorm import memory
 from opnorm.errors import SettingsError
 
 __all__ = ["DenseOperator", "InputJacobian", "LinearOperator"]
@@ -122,20 +123,31 @@ class InputJacobian:
 
         Args:
             chunk_size: 1 is one backward pass per row, which is fastest on a CPU; more rows at once cost as many times
-                the memory of a backward pass. None chooses by device and free memory.
+                the memory of a backward pass. None chooses by device and free memory, and goes lower where it has to.
 
         Raises:
             SettingsError: a chunk size below 1.
+            MemoryShortageError: a chunk size above 1 that does not fit in memory.
         """
         B, d, n = self.shape
-        if chunk_size is None:
-            chunk_size = _rows_at_once(self.inputs, d)
-        if chunk_size < 1:
+        if chunk_size is not None and chunk_size < 1:
             raise SettingsError(f"chunk_size: {chunk_size} is not a whole number of at least 1")
+        size = _rows_at_once(self.inputs, d) if chunk_size is None else chunk_size
         J = self.outputs.new_zeros(B, d, n)
-        for start in range(0, 0 if self._constant else d, chunk_size):
-            rows = slice(start, min(start + chunk_size, d))
-            J[:, rows] = self._rows(rows).flatten(2).transpose(0, 1)
+        start = d if self._constant else 0
+        while start < d:
+            rows = slice(start, min(start + size, d))
+            try:
+                J[:, rows] = self._rows(rows).flatten(2).transpose(0, 1)
+                start = rows.stop
+            except RuntimeError as error:
+                # Of a single row it is the inputs that are too many: whoever chose them knows what to lower.
+                if size == 1 or not memory.is_shortage(error):
+                    raise
+                if chunk_size is not None:
+                    what = f"{chunk_size} rows of {B} Jacobians in one backward pass"
+                    raise memory.shortage(what, "chunk_size", error) from error
+                size = (size + 1) // 2
         return J
 
     def _rows(self, rows: slice) -> Tensor:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from opnorm import checkpoint, data, objectives, weights
 from opnorm.errors import InterruptedTrainingError, TrainingError
+from opnorm.memory import needed_for
 from opnorm.models.classifier import Classifier
 from opnorm.modes import evaluation, precision
 from opnorm.objectives.objective import Loss, Objective
@@ -205,7 +206,8 @@ class _Training:
         with tqdm(batches, desc=title, initial=done, total=self.steps_per_epoch, mininterval=1.0) as bar:
             for index in bar:
                 start = time.perf_counter()
-                self._step(index)
+                with needed_for(f"{run}: a training step on {len(index)} images", "training.batch_size"):
+                    self._step(index)
                 self.seconds += time.perf_counter() - start
                 if self.step % self.steps_per_epoch == 0:
                     self._end_epoch()

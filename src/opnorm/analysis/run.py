@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -10,8 +11,9 @@ import torch
 
 from opnorm import data, files, weights
 from opnorm.analysis import REGISTRY
-from opnorm.analysis.subject import Samples, Subject, draw_samples
+from opnorm.analysis.subject import SAMPLES_AT_ONCE, Samples, Subject, draw_samples
 from opnorm.attacks import projected_gradient_ascent
+from opnorm.memory import needed_for
 from opnorm.options import resolve
 from opnorm.seeding import generator
 from opnorm.tables import write_parquet
@@ -50,10 +52,11 @@ def attack_runs(
     x = data.to_unit(split.images[index]).to(device)
     for path, output, seed in zip(models, outputs, seeds, strict=True):
         model = weights.load_model(path, architecture).to(device)
-        with torch.no_grad():
-            predicted = model(x).argmax(1)
         random = generator(seed, "attacked samples", device=device)
-        perturbed = projected_gradient_ascent(model, x, predicted, threat, generator=random)
+        with needed_for(f"{path}: attacking {len(x)} samples at once", "samples"):
+            with torch.no_grad():
+                predicted = model(x).argmax(1)
+            perturbed = projected_gradient_ascent(model, x, predicted, threat, generator=random)
         tensors = {"index": index, "images": x, "perturbed": perturbed, "attacked_label": predicted}
         files.save_tensors(output, tensors, {"threat": repr(threat)})
 
@@ -98,7 +101,15 @@ def measure_runs(
             threat=threat,
             seed=seed,
         )
-        write_parquet(measure(subject, **options), output)
+        with needed_for(f"analysis {analysis} of {path}", _size_setting(analysis, measure)):
+            table = measure(subject, **options)
+        write_parquet(table, output)
+
+
+def _size_setting(analysis: str, measure: Callable[..., Any]) -> str:
+    """What decides how much a measurement holds in memory at once."""
+    sizes = inspect.signature(measure).parameters.keys() & {"batch_size", "samples"}
+    return " or ".join(f"analyses.{analysis}.{name}" for name in sorted(sizes)) or f"samples, below {SAMPLES_AT_ONCE}"
 
 
 def _prepare_torch(threads: int) -> None:

@@ -1,0 +1,92 @@
+"""From files to files: what is said where memory runs out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from opnorm import data, models, weights
+from opnorm.analysis import run
+from opnorm.errors import MemoryShortageError
+from opnorm.threat_model import ThreatModel
+
+ARCHITECTURE = {"name": "cnn5", "width": 2}
+THREAT = ThreatModel(2.0, 0.3, 2)
+
+
+def short(*args: Any, **options: Any) -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    """A prepared test split, an untrained network, and attacked samples of it."""
+    paths = {name: str(tmp_path / f"{name}.safetensors") for name in ("test", "model", "attacked")}
+    data.prepare("digits", "", {"test": paths["test"]})
+    architecture = ARCHITECTURE | {"channels": 1, "classes": 10, "mean": [0.3], "std": [0.4]}
+    weights.save_model(paths["model"], models.build(**architecture), architecture, {})
+    attack(paths)
+    return paths
+
+
+def attack(paths: dict[str, str]) -> None:
+    run.attack_runs(
+        [paths["model"]],
+        [paths["attacked"]],
+        test=paths["test"],
+        dataset="digits",
+        samples=6,
+        seeds=[0],
+        threat=THREAT,
+        architecture=ARCHITECTURE,
+    )
+
+
+def measure(paths: dict[str, str], analysis: str, **options: Any) -> None:
+    run.measure_runs(
+        analysis,
+        [paths["model"] + ".parquet"],
+        models=[paths["model"]],
+        adversarial=[paths["attacked"]],
+        test=paths["test"],
+        dataset="digits",
+        seeds=[0],
+        threat=THREAT,
+        architecture=ARCHITECTURE,
+        options=options,
+    )
+
+
+def test_an_attack_that_does_not_fit_in_memory(files: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "projected_gradient_ascent", short)
+    with pytest.raises(MemoryShortageError, match=r"attacking 6 samples at once: .*Lower samples \(CUDA"):
+        attack(files)
+
+
+@pytest.mark.parametrize(
+    ("analysis", "options", "patched", "setting"),
+    [
+        ("spectrum", {}, "_spectrum.singular_values", "samples, below 200"),
+        ("operator_norms", {"samples": 4}, "_operator_norms.operator_norm", "analyses.operator_norms.samples"),
+        (
+            "robustness",
+            {"l2": [0.3], "linf": [], "iterations": 1},
+            "_robustness.projected_gradient_ascent",
+            "analyses.robustness.batch_size",
+        ),
+    ],
+)
+def test_a_measurement_that_does_not_fit_in_memory(
+    analysis: str,
+    options: dict[str, Any],
+    patched: str,
+    setting: str,
+    files: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(f"opnorm.analysis.{patched}", short)
+    with pytest.raises(MemoryShortageError, match=rf"^analysis {analysis} of .*Lower {setting} \(CUDA"):
+        measure(files, analysis, **options)
