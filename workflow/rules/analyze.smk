@@ -25,7 +25,7 @@ for seeds in SEEDS:
             seeds=seeds,
             threat=asdict(EXPERIMENT.threat),
             architecture=EXPERIMENT.model,
-            code=lambda wildcards: analysis_code(module_of(analysis.REGISTRY, wildcards.analysis)),
+            code=lambda wildcards: plan.analysis_code(EXPERIMENT, wildcards.analysis),
         message:
             "Measuring {wildcards.analysis} of {wildcards.method}"
         script:

@@ -24,7 +24,7 @@ for seeds in SEEDS:
             seeds=seeds,
             threat=asdict(EXPERIMENT.threat),
             architecture=EXPERIMENT.model,
-            code=analysis_code(),
+            code=plan.attack_code(EXPERIMENT),
         message:
             "Attacking test samples on {wildcards.method}"
         script:

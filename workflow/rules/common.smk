@@ -5,12 +5,11 @@ from pathlib import Path
 
 import yaml
 
-from opnorm import analysis, datasets, figures, locks, models, objectives
+from opnorm import figures, locks, plan
 from opnorm.errors import SettingsError
 from opnorm.figures.context import figure_context
 from opnorm.launch_slurm import SITE_VARIABLES
 from opnorm.launch_watch import stop_launchers_on_termination
-from opnorm.provenance import code_digest
 from opnorm.settings import Experiment
 
 
@@ -21,29 +20,6 @@ def read_experiment():
         return Experiment.from_config(config, yaml.safe_load(schema.read_text()), source)
     except SettingsError as error:
         sys.exit(f"Error: {error}")
-
-
-def module_of(registry, name):
-    """The module behind a registry's entry, for the code digest."""
-    return registry[name].split(":")[0]
-
-
-def training_code(method):
-    return code_digest(
-        "opnorm.training",
-        module_of(models.REGISTRY, EXPERIMENT.model["name"]),
-        module_of(objectives.REGISTRY, EXPERIMENT.method(method).objective),
-    )
-
-
-def analysis_code(*modules):
-    return code_digest(
-        "opnorm.analysis.run", module_of(models.REGISTRY, EXPERIMENT.model["name"]), *modules
-    )
-
-
-def figure_code(figure):
-    return code_digest("opnorm.figures.render", figures.REGISTRY[figure].module)
 
 
 def figure_files(*names):
@@ -84,12 +60,13 @@ SEEDS = list(dict.fromkeys([EXPERIMENT.seeds, *(method.seeds for method in EXPER
 FIGURES = EXPERIMENT.figures()
 
 RESULTS = f"results/{EXPERIMENT.name}"
-SPLIT = f"{RESULTS}/data/{{split}}.safetensors"
-MODEL = f"{RESULTS}/models/{{method}}/{{seed}}.safetensors"
-HISTORY = f"{RESULTS}/history/{{method}}/{{seed}}.csv"
-ADVERSARIAL = f"{RESULTS}/adversarial/{{method}}/{{seed}}.safetensors"
-TABLE = f"{RESULTS}/analysis/{{analysis}}/{{method}}/{{seed}}.parquet"
-FIGURE_FILE = f"{RESULTS}/figures/{{figure}}.{{suffix}}"
+FILES = plan.Files(RESULTS)
+SPLIT = FILES.split("{split}")
+MODEL = FILES.model("{method}", "{seed}")
+HISTORY = FILES.history("{method}", "{seed}")
+ADVERSARIAL = FILES.adversarial("{method}", "{seed}")
+TABLE = FILES.table("{analysis}", "{method}", "{seed}")
+FIGURE_FILE = FILES.figure("{figure}", "{suffix}")
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 

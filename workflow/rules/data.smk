@@ -11,7 +11,7 @@ rule data:
     params:
         dataset=EXPERIMENT.dataset,
         root=EXPERIMENT.data_root,
-        code=code_digest("opnorm.data", module_of(datasets.REGISTRY, EXPERIMENT.dataset)),
+        code=plan.data_code(EXPERIMENT),
     message:
         f"Preparing {EXPERIMENT.dataset}"
     script:

@@ -25,7 +25,7 @@ for figure in FIGURES:
             figure=figure,
             runs=EXPERIMENT.runs(*entry.groups),
             context=asdict(figure_context(EXPERIMENT, *entry.groups)),
-            code=figure_code(figure),
+            code=plan.figure_code(figure),
         message:
             f"Drawing {figure}"
         script:

@@ -26,8 +26,8 @@ for seeds in SEEDS:
         params:
             settings=lambda wildcards: EXPERIMENT.training(wildcards.method).to_dict(),
             seeds=seeds,
-            checkpoints=lambda wildcards: f"{RESULTS}/checkpoints/{wildcards.method}",
-            code=lambda wildcards: training_code(wildcards.method),
+            checkpoints=lambda wildcards: FILES.checkpoints(wildcards.method),
+            code=lambda wildcards: plan.training_code(EXPERIMENT, wildcards.method),
         message:
             "Training {wildcards.method}"
         script:

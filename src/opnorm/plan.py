@@ -1,0 +1,79 @@
+"""Where an experiment's results lie, and which code each goes through: for those that make them. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from opnorm import analysis, datasets, figures, models, objectives
+from opnorm.provenance import code_digest
+from opnorm.settings import Experiment
+
+
+@dataclass(frozen=True)
+class Files:
+    """The paths of an experiment's results below `folder`; what stands in braces stays, as Snakemake's wildcards do."""
+
+    folder: str
+
+    def split(self, split: str) -> str:
+        """A prepared split of the data."""
+        return f"{self.folder}/data/{split}.safetensors"
+
+    def model(self, method: str, seed: int | str) -> str:
+        """A run's weights."""
+        return f"{self.folder}/models/{method}/{seed}.safetensors"
+
+    def history(self, method: str, seed: int | str) -> str:
+        """A run's epochs."""
+        return f"{self.folder}/history/{method}/{seed}.csv"
+
+    def checkpoints(self, method: str) -> str:
+        """The folder of a method's checkpoints, with a folder for each seed."""
+        return f"{self.folder}/checkpoints/{method}"
+
+    def adversarial(self, method: str, seed: int | str) -> str:
+        """A run's attacked samples."""
+        return f"{self.folder}/adversarial/{method}/{seed}.safetensors"
+
+    def table(self, analysis: str, method: str, seed: int | str) -> str:
+        """What an analysis measured on a run."""
+        return f"{self.folder}/analysis/{analysis}/{method}/{seed}.parquet"
+
+    def figure(self, figure: str, suffix: str) -> str:
+        """A figure as pdf or png, or its numbers as csv."""
+        return f"{self.folder}/figures/{figure}.{suffix}"
+
+
+def data_code(experiment: Experiment) -> str:
+    """Digest of the code that prepares the data."""
+    return code_digest("opnorm.data", _module(datasets.REGISTRY, experiment.dataset))
+
+
+def training_code(experiment: Experiment, method: str) -> str:
+    """Digest of the code that trains `method`."""
+    objective = _module(objectives.REGISTRY, experiment.method(method).objective)
+    return code_digest("opnorm.training", _model(experiment), objective)
+
+
+def attack_code(experiment: Experiment) -> str:
+    """Digest of the code that attacks the analysed samples."""
+    return code_digest("opnorm.analysis.run", _model(experiment))
+
+
+def analysis_code(experiment: Experiment, name: str) -> str:
+    """Digest of the code that takes the measurement `name`."""
+    return code_digest("opnorm.analysis.run", _model(experiment), _module(analysis.REGISTRY, name))
+
+
+def figure_code(name: str) -> str:
+    """Digest of the code that draws the figure `name`."""
+    return code_digest("opnorm.figures.render", figures.REGISTRY[name].module)
+
+
+def _model(experiment: Experiment) -> str:
+    return _module(models.REGISTRY, experiment.model["name"])
+
+
+def _module(registry: Mapping[str, str], name: str) -> str:
+    return registry[name].split(":")[0]

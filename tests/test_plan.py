@@ -1,0 +1,55 @@
+"""Where results lie, and which code they go through."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from opnorm import plan, provenance
+from opnorm.settings import Experiment
+
+SMOKE = yaml.safe_load((Path(__file__).parents[1] / "config/smoke.yaml").read_text())
+EXPERIMENT = Experiment.from_config(SMOKE, None, "smoke.yaml")
+FILES = plan.Files("results/smoke")
+
+
+def test_paths_keep_what_stands_in_braces():
+    assert FILES.split("train") == "results/smoke/data/train.safetensors"
+    assert FILES.model("standard", 0) == "results/smoke/models/standard/0.safetensors"
+    assert FILES.history("{method}", "{seed}") == "results/smoke/history/{method}/{seed}.csv"
+    assert FILES.adversarial("m", 1) == "results/smoke/adversarial/m/1.safetensors"
+    assert FILES.table("spectrum", "m", 1) == "results/smoke/analysis/spectrum/m/1.parquet"
+    assert FILES.figure("spectrum", "{suffix}") == "results/smoke/figures/spectrum.{suffix}"
+    assert FILES.checkpoints("m") == "results/smoke/checkpoints/m"
+
+
+@pytest.mark.parametrize(("code", "modules", "others"), [
+    (lambda: plan.data_code(EXPERIMENT), ["data", "datasets.digits"], ["datasets.cifar10", "models.cnn5"]),
+    (
+        lambda: plan.training_code(EXPERIMENT, "dd_snr"),
+        ["training", "models.cnn5", "objectives.data_dependent_snr", "lp"],
+        ["models.cnn7", "objectives.adversarial", "settings"],
+    ),
+    (lambda: plan.attack_code(EXPERIMENT), ["attacks", "models.cnn5"], ["analysis._spectrum", "training"]),
+    (
+        lambda: plan.analysis_code(EXPERIMENT, "spectrum"),
+        ["analysis._spectrum", "models.cnn5"],
+        ["analysis._alignment", "models.cnn7"],
+    ),
+    (lambda: plan.figure_code("spectrum"), ["figures.spectrum", "figures.render"], ["figures.alignment", "lp"]),
+])  # fmt: skip
+def test_a_digest_is_of_the_code_that_a_result_goes_through(code, modules, others, monkeypatch):
+    before, digest = code(), provenance._source_digest
+    for module in (*modules, *others):
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                provenance, "_source_digest", lambda name, m=module: digest(name) + (name == f"opnorm.{m}") * "!"
+            )
+            assert (code() != before) == (module in modules), module
+
+
+def test_it_imports_no_torch():
+    code = "import sys, opnorm.plan; sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
