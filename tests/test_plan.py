@@ -22,6 +22,8 @@ def test_paths_keep_what_stands_in_braces():
     assert FILES.adversarial("m", 1) == "results/smoke/adversarial/m/1.safetensors"
     assert FILES.table("spectrum", "m", 1) == "results/smoke/analysis/spectrum/m/1.parquet"
     assert FILES.figure("spectrum", "{suffix}") == "results/smoke/figures/spectrum.{suffix}"
+    assert FILES.report == "results/smoke/report.html"
+    assert FILES.provenance == "results/smoke/provenance.json"
     assert FILES.checkpoints("m") == "results/smoke/checkpoints/m"
 
 
@@ -39,6 +41,7 @@ def test_paths_keep_what_stands_in_braces():
         ["analysis._alignment", "models.cnn7"],
     ),
     (lambda: plan.figure_code("spectrum"), ["figures.spectrum", "figures.render"], ["figures.alignment", "lp"]),
+    (plan.report_code, ["report.style", "report.claims", "provenance"], ["figures.spectrum", "lp"]),
 ])  # fmt: skip
 def test_a_digest_is_of_the_code_that_a_result_goes_through(code, modules, others, monkeypatch):
     before, digest = code(), provenance._source_digest

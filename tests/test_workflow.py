@@ -1,5 +1,7 @@
 """The workflow itself: really run, and rerun exactly where it must."""
 
+import base64
+import json
 import os
 import re
 import shutil
@@ -117,7 +119,7 @@ def test_the_smoke_experiment_makes_what_the_contract_names(project):
             assert (results / f"adversarial/{method}/{seed}.safetensors").exists()
             assert (results / f"analysis/spectrum/{method}/{seed}.parquet").exists()
     logs, benchmarks = list(results.glob("logs/**/*.log")), list(results.glob("benchmarks/**/*.tsv"))
-    assert len(logs) == len(benchmarks) == 1 + 2 + 2 + 12 + 7
+    assert len(logs) == len(benchmarks) == 1 + 2 + 2 + 12 + 7 + 1
     assert all("process" in log.read_text() and log.read_text().endswith("done\n") for log in logs)
     assert "epoch 2/2" in (results / "logs/train/dd_snr.log").read_text()
 
@@ -126,18 +128,20 @@ def test_a_second_run_has_nothing_to_do(project):
     assert project.planned() == {}
 
 
-EVERYTHING = {"train": 2, "attack": 2, "analyze": 12} | dict.fromkeys(FIGURES, 1)
+SHOWN = dict.fromkeys(FIGURES, 1) | {"report": 1}
+EVERYTHING = {"train": 2, "attack": 2, "analyze": 12} | SHOWN
 
 
 @pytest.mark.parametrize(
     ("file", "old", "new", "planned"),
     [
-        ("figures/spectrum.py", "annotations\n", "annotations\n\nEXTRA = 1\n", {"spectrum": 1}),
+        ("figures/spectrum.py", "annotations\n", "annotations\n\nEXTRA = 1\n", {"spectrum": 1, "report": 1}),
+        ("report/style.py", "h1 {", "h1 { color: red;", {"report": 1}),
         (
             "analysis/_robustness.py",
             "import math\n",
             "import math\n\nEXTRA = 1\n",
-            {"analyze": 2, "robustness": 1, "accuracies": 1},
+            {"analyze": 2, "robustness": 1, "accuracies": 1, "report": 1},
         ),
         # Standard training computes no norm; the regularised one does, and so do attacks and analyses.
         ("lp.py", "import math\n", "import math\n\nEXTRA = 1\n", {**EVERYTHING, "train": 1}),
@@ -152,18 +156,22 @@ def test_an_edit_repeats_exactly_what_went_through_it(project, file, old, new, p
     assert project.planned_after_edit(f"src/opnorm/{file}", old, new) == planned
 
 
+def test_another_caption_repeats_the_report_alone(project):
+    assert project.planned_after_edit("workflow/report/spectrum.rst", "Singular", "All singular") == {"report": 1}
+
+
 def test_changing_a_method_retrains_that_method(project):
     methods = {**project.smoke["methods"]}
     methods["dd_snr"] = {**methods["dd_snr"], "weight": 0.1}
     config = project.configure(methods=methods)
-    assert project.planned(config=config) == {"train": 1, "attack": 1, "analyze": 6} | dict.fromkeys(FIGURES, 1)
+    assert project.planned(config=config) == {"train": 1, "attack": 1, "analyze": 6} | SHOWN
 
 
 def test_adding_a_method_trains_that_method(project):
     config = project.configure(
         methods={**project.smoke["methods"], "global_snr": {"objective": "global_snr", "weight": 1}}
     )
-    assert project.planned(config=config) == {"train": 1, "attack": 1, "analyze": 6} | dict.fromkeys(FIGURES, 1)
+    assert project.planned(config=config) == {"train": 1, "attack": 1, "analyze": 6} | SHOWN
 
 
 LINF = {"objective": "standard", "group": "linf", "seeds": [3]}
@@ -177,6 +185,7 @@ def test_adding_a_method_of_another_group_repeats_and_redraws_nothing_else(proje
         "attack_seeds_3": 1,
         "analyze_seeds_3": 1,
         "robustness_linf": 1,
+        "report": 1,
     }
 
 
@@ -222,7 +231,22 @@ def test_the_default_experiment_is_planned(project):
     assert planned["analyze"] == 30
 
 
-def test_a_report_with_captions_is_made(project):
+def test_the_report_has_every_figure_and_what_made_it(project):
+    results = project.folder / "results/smoke"
+    text = (results / "report.html").read_text()
+    for figure in FIGURES:
+        assert base64.b64encode((results / f"figures/{figure}.png").read_bytes()).decode() in text
+    made = json.loads((results / "provenance.json").read_text())
+    assert made["config"] == project.smoke
+    assert made["data"].keys() == {"train", "test"}
+    assert len(made["machines"]) == 1
+    jobs = {row["stage"]: row["jobs"] for row in made["stages"]}
+    assert jobs["train standard"] == jobs["data"] == 1
+    assert jobs["analyze spectrum"] == 2
+    assert jobs["figures"] == len(FIGURES)
+
+
+def test_snakemakes_own_report_with_captions_is_made(project):
     done = project.run("--report", "report.html")
     assert done.returncode == 0, done.stdout + done.stderr
     text = (project.folder / "report.html").read_text()

@@ -44,6 +44,16 @@ class Files:
         """A figure as pdf or png, or its numbers as csv."""
         return f"{self.folder}/figures/{figure}.{suffix}"
 
+    @property
+    def report(self) -> str:
+        """Everything on one page."""
+        return f"{self.folder}/report.html"
+
+    @property
+    def provenance(self) -> str:
+        """What made the results."""
+        return f"{self.folder}/provenance.json"
+
 
 def data_code(experiment: Experiment) -> str:
     """Digest of the code that prepares the data."""
@@ -69,6 +79,11 @@ def analysis_code(experiment: Experiment, name: str) -> str:
 def figure_code(name: str) -> str:
     """Digest of the code that draws the figure `name`."""
     return code_digest("opnorm.figures.render", figures.REGISTRY[name].module)
+
+
+def report_code() -> str:
+    """Digest of the code that writes the report."""
+    return code_digest("opnorm.report.page", "opnorm.provenance")
 
 
 def _model(experiment: Experiment) -> str:

@@ -26,6 +26,12 @@ def figure_files(*names):
     return expand(FIGURE_FILE, figure=names, suffix=["pdf", "png", "csv"])
 
 
+def caption(figure):
+    """Its text in workflow/report, as a parameter of the report: a change writes it again."""
+    path = Path(workflow.current_basedir) / f"../report/{figure}.rst"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
 def tables(analyses, *groups):
     """The tables of some analyses for all runs of some groups' methods."""
     return [

@@ -1,0 +1,31 @@
+"""Write an experiment's report, and what made it."""
+
+from pathlib import Path
+
+from opnorm.job import running
+
+with running(snakemake.log[0]):
+    from opnorm import provenance
+    from opnorm.figures.context import FigureContext
+    from opnorm.report.contents import Contents, ReportFigure
+    from opnorm.report.page import write_report
+
+    files = zip(snakemake.params.figures, snakemake.input.png, snakemake.input.csv, strict=True)
+    record = provenance.record(
+        snakemake.params.config,
+        data={Path(path).stem: path for path in snakemake.input.data},
+        benchmarks=snakemake.params.benchmarks,
+        logs=Path(snakemake.params.logs).glob("**/*.log"),
+    )
+    write_report(
+        Contents(
+            experiment=snakemake.params.experiment,
+            context=FigureContext(**snakemake.params.context),
+            figures=tuple(ReportFigure(**figure, png=png, csv=csv) for figure, png, csv in files),
+            provenance=record,
+            claims=snakemake.input.get("claims"),
+            selection=tuple(snakemake.input.get("selection", ())),
+        ),
+        snakemake.output.html,
+    )
+    provenance.write(record, snakemake.output.provenance)
