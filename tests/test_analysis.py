@@ -39,9 +39,13 @@ ON_SAMPLES: dict[str, dict[str, Any]] = {
     "dominant_singular_value": {"distances": DISTANCES, "tolerance": 1e-12},
     "activations": {"distances": DISTANCES},
     "operator_norms": {"samples": 8},
+    "logit_spectrum": {},
+    "logit_alignment": {},
+    "logit_dominant_singular_value": {"distances": DISTANCES, "tolerance": 1e-12},
 }
 # Those that look at all their samples at once.
 AT_ONCE: dict[str, dict[str, Any]] = {
+    "logit_direction": {},
     "alignment_distance": {"epsilons": (0.0, 0.3, 1.0)},
     "theorem": {"samples": 4, "iterations": 2},
     "theorem_distance": {"l1": (0.5,), "l2": (0.0, 0.1), "linf": (0.01,), "samples": 4, "iterations": 2},
@@ -325,6 +329,55 @@ def test_activation_pattern_leaves_no_hook_after_an_error(cnn5: Classifier) -> N
     with pytest.raises(RuntimeError):
         activation_pattern(cnn5, torch.zeros(1, 5, 8, 8, dtype=torch.float64))
     assert not any(module._forward_hooks for module in cnn5.modules())
+
+
+@pytest.mark.parametrize("name", ["spectrum", "alignment", "dominant_singular_value"])
+def test_measurements_of_logits_are_those_of_features_of_a_network_that_ends_there(
+    name: str, subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits = measure(f"logit_{name}", subject)
+    monkeypatch.setattr(Classifier, "features", lambda model, x: model.linear(model.body(model.normalise(x))))
+    monkeypatch.setattr(Classifier, "forward", None)
+    assert_frame_equal(logits, measure(name, subject, **OPTIONS[name]), rtol=1e-9, atol=1e-9)
+
+
+def test_logit_directions_are_their_formula(subject: Subject) -> None:
+    table, samples, model = measure("logit_direction", subject), subject.samples, subject.model
+    assert len(table) == 8 * 2 * 2
+    assert not table.duplicated(["sample", "inputs", "direction"]).any()
+    y, measured = model(samples.images).argmax(1), 0
+    for inputs, x in (("clean", samples.images), ("adversarial", samples.perturbed)):
+        J, z = reference.jacobian(model, x), model(x).detach()
+        U, S, _ = torch.linalg.svd(J, full_matrices=False)
+        d = torch.softmax(z, 1) - torch.eye(10, dtype=torch.float64)[y]
+        for i, index in enumerate(samples.index.tolist()):
+            where = {"sample": index, "inputs": inputs, "direction": "cross_entropy"}
+            if S[i, 0] == 0.0:
+                assert value_at(table, "gain", **where) == 0.0
+                continue
+            cosine = abs(float(d[i] @ U[i, :, 0])) / float(d[i].norm())
+            gain = float((J[i].T @ d[i]).norm() / (d[i].norm() * S[i, 0]))
+            assert value_at(table, "cosine", **where) == pytest.approx(cosine, abs=1e-6)
+            assert value_at(table, "gain", **where) == pytest.approx(gain, abs=1e-6)
+            measured += 1
+    assert measured > 8
+    assert ((table[["cosine", "gain"]] >= 0.0) & (table[["cosine", "gain"]] <= 1.0 + ROUNDING)).all().all()
+    # |J^T d| >= sigma_1 |<d, u_1>|.
+    assert (table["gain"] >= table["cosine"] - ROUNDING).all()
+
+
+def test_random_logit_directions_are_those_of_a_softmax_and_the_same_for_all_networks(affine_subject: Subject) -> None:
+    J = affine_subject.model.linear.weight.detach() @ affine_subject.model.body.W.detach()
+    readout = affine_subject.model.linear
+    # Equal rows: no direction whose entries sum to zero is amplified.
+    readout.weight.data[:] = readout.weight.data[0]
+    table = measure("logit_direction", affine_subject)
+    assert (table["gain"] < 1e-6).all()
+    assert J.abs().max() > 0.0
+    other = replace(affine_subject, model=affine(gaussian(8, 5, 64), gaussian(9, 3, 5), gaussian(2, 3)))
+    again = replace(affine_subject, model=other.model, seed=5)
+    random = [measure("logit_direction", s).query("direction == 'random'")["cosine"].tolist() for s in (other, again)]
+    assert random[0] == random[1]
 
 
 def digit_subject(subject: Subject, model: Classifier, threat: ThreatModel) -> Subject:

@@ -8,6 +8,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -31,7 +32,14 @@ from opnorm.threat_model import ThreatModel
 METHODS = ("standard", "adversarial", "global_snr")
 SEEDS = (0, 1)
 EPSILON = 0.5
-CONTEXT = FigureContext(METHODS, {"standard": "Standard", "adversarial": "AT"}, 2.0, EPSILON, "digits")
+CONTEXT = FigureContext(
+    METHODS,
+    {"standard": "Standard", "adversarial": "AT"},
+    2.0,
+    EPSILON,
+    "digits",
+    {"standard": 0.0, "adversarial": 0.25, "global_snr": 1.0},
+)
 
 # The contract: the columns in front of the statistics; the last of them is the x axis.
 COLUMNS = {
@@ -45,6 +53,11 @@ COLUMNS = {
     "operator_norms": ["method", "p", "q", "exact"],
     "theorem": ["method", "p", "q", "iteration"],
     "theorem_distance": ["method", "p", "q", "epsilon"],
+    "logit_spectrum": ["method", "inputs", "rank"],
+    "logit_alignment": ["method", "rank"],
+    "logit_dominant_singular_value": ["method", "direction", "distance"],
+    "logit_direction": ["method", "quantity", "direction", "inputs"],
+    "interpolation": ["mixture", "norm", "epsilon"],
     "robustness_linf": ["method", "norm", "epsilon"],
     "explanations": ["method", "norm", "epsilon"],
     "accuracies": ["method", "epsilon"],
@@ -52,6 +65,10 @@ COLUMNS = {
 VALUES = {
     "spectrum": "singular_value",
     "alignment": "cosine",
+    "logit_spectrum": "singular_value",
+    "logit_alignment": "cosine",
+    "logit_dominant_singular_value": "singular_value",
+    "logit_direction": "cosine",
     "robustness": "correct",
     "robustness_linf": "correct",
     "explanations": "correct",
@@ -65,7 +82,7 @@ VALUES = {
 }
 EXPONENTS = [1.0, 2.0, math.inf]
 DIRECTIONS, DISTANCES = ["random", "adversarial"], [0.0, 0.25, 0.5, 1.0]
-DOTS = ["accuracies", "operator_norms"]
+DOTS = ["accuracies", "operator_norms", "logit_direction", "interpolation"]
 CURVES = [name for name in COLUMNS if name not in DOTS]
 
 
@@ -76,9 +93,9 @@ def grid(**columns: list) -> pd.DataFrame:
 def rows(analysis: str) -> pd.DataFrame:
     """The rows of one run, without the measured values."""
     samples = list(range(4))
-    if analysis == "spectrum":
+    if analysis in ("spectrum", "logit_spectrum"):
         return grid(sample=samples, inputs=["clean", "adversarial"], rank=list(range(1, 16)))
-    if analysis == "alignment":
+    if analysis in ("alignment", "logit_alignment"):
         return grid(sample=samples, network=["trained", "random"], rank=list(range(1, 16)))
     if analysis == "robustness":
         radii = {2.0: [0.0, 0.25, EPSILON, 1.0], math.inf: [0.0, 0.05, EPSILON]}
@@ -86,6 +103,9 @@ def rows(analysis: str) -> pd.DataFrame:
     if analysis == "activations":
         data = grid(sample=samples, center=["data"], direction=DIRECTIONS, distance=DISTANCES)
         return pd.concat([data, data[data["direction"] == "random"].assign(center="uniform")])
+    if analysis == "logit_direction":
+        table = grid(sample=samples, inputs=["clean", "adversarial"], direction=["cross_entropy", "random"])
+        return table.assign(gain=np.random.default_rng(5).uniform(0.1, 1.0, len(table)))
     if analysis == "alignment_distance":
         return grid(sample=samples, epsilon=[0.25, EPSILON, 1.0])
     if analysis == "theorem":
@@ -223,7 +243,7 @@ def test_every_figure_is_in_the_contract() -> None:
     assert set(REGISTRY) == set(COLUMNS)
 
 
-@pytest.mark.parametrize("name", sorted({*CURVES, "operator_norms"} - {"alignment"}))
+@pytest.mark.parametrize("name", sorted({*CURVES, "operator_norms"} - {"alignment", "logit_alignment"}))
 def test_csv_agrees_with_loops(name: str, rendered: Path) -> None:
     table = pooled(REGISTRY[name].analysis)
     expected = slow_summary(table, COLUMNS[name], VALUES[name])
@@ -300,6 +320,60 @@ def test_lines_are_the_summary(name: str) -> None:
             np.testing.assert_array_equal(line.get_xdata(), rows[x])
             np.testing.assert_array_equal(line.get_ydata(), rows["mean"])
             assert (line.get_linestyle() == "--") == ("adversarial" in key[1:])
+
+
+def test_both_quantities_of_logit_directions_are_summarised_and_shown() -> None:
+    figure, summary = draw("logit_direction")
+    table = pooled("logit_direction")
+    keys = ["method", "direction", "inputs"]
+    for quantity in ("cosine", "gain"):
+        part = summary[summary["quantity"] == quantity].set_index(keys)
+        for key, rows in table.groupby(keys):
+            assert part.loc[key, "mean"] == pytest.approx(rows[quantity].mean())
+    for axes, quantity in zip(figure.axes, ("cosine", "gain"), strict=True):
+        shown = sorted(x for line in axes.lines for x in line.get_xdata() if line.get_marker() != "None")
+        assert shown == pytest.approx(sorted(summary[summary["quantity"] == quantity]["mean"]))
+        assert quantity in axes.get_xlabel()
+
+
+def test_the_interpolation_is_over_the_methods_mixtures() -> None:
+    figure, summary = draw("interpolation")
+    table = pooled("robustness")
+    by_mixture = {CONTEXT.mixtures[method]: table[table["method"] == method] for method in METHODS}
+    for row in summary.itertuples():
+        part = by_mixture[row.mixture]
+        part = part[(part["norm"] == float(row.norm)) & (part["epsilon"] == row.epsilon)]
+        assert row.mean == pytest.approx(part["correct"].mean())
+    assert len(summary) == 3 * (4 + 3)
+    for axes, norm in zip(figure.axes, ("2", "inf"), strict=True):
+        part = summary[summary["norm"] == norm]
+        lines = [tuple(line.get_ydata()) for line in axes.lines]
+        assert lines == [tuple(rows.sort_values("mixture")["mean"]) for _, rows in part.groupby("epsilon")]
+        assert [text.get_text() for text in axes.texts][0] == "clean"
+        assert all(list(line.get_xdata()) == [0.0, 0.25, 1.0] for line in axes.lines)
+        thick = [line.get_linewidth() > 1.0 for line in axes.lines]
+        assert thick == ([False, False, True, False] if norm == "2" else [False] * 3)
+
+
+def test_the_interpolation_refuses_methods_without_a_mixture_or_with_the_same() -> None:
+    for mixtures, message in (({"standard": 0.0}, "adversarial"), (dict.fromkeys(METHODS, 0.5), "same mixture")):
+        context = FigureContext(METHODS, {}, 2.0, EPSILON, "digits", mixtures)
+        with pytest.raises(SettingsError, match=message):
+            summary_of("interpolation", context)
+
+
+@pytest.mark.parametrize("values", [[1.0, 0.99, 0.98, 0.5], [0.9, 0.02, 0.01, 0.0], [0.0] * 4, [1.0] * 4])
+def test_labels_keep_their_distance(values: list[float]) -> None:
+    places = module_of("interpolation").spread(values, 0.1)
+    assert all(above - below >= 0.1 - 1e-12 for above, below in itertools.pairwise(places))
+    assert all(0.0 <= place <= 1.0 for place in places)
+    assert module_of("interpolation").spread([0.9, 0.5, 0.1], 0.1) == [0.9, 0.5, 0.1]
+
+
+def test_figures_know_the_mixtures_of_their_methods() -> None:
+    experiment = experiment_of({"a": "interpolation", "b": "main"})
+    methods = (replace(experiment.methods[0], options={"mixture": 0.75, "weight": 1.0}), experiment.methods[1])
+    assert figure_context(replace(experiment, methods=methods), "interpolation").mixtures == {"a": 0.75}
 
 
 def test_accuracies_show_the_summary() -> None:
@@ -574,6 +648,7 @@ def test_the_paper_s_numbers_name_figures() -> None:
         "figure3": ["robustness"],
         "figure4": ["linearity", "dominant_singular_value"],
         "figure5": ["activations"],
+        "figure7": ["interpolation"],
         "figure9": ["activations"],
         "table1": ["operator_norms"],
         "table2": ["accuracies"],

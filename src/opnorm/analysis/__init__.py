@@ -9,6 +9,10 @@ from opnorm.options import resolve
 REGISTRY = {
     "spectrum": "opnorm.analysis._spectrum:spectrum",
     "alignment": "opnorm.analysis._alignment:alignment",
+    "logit_spectrum": "opnorm.analysis._spectrum:logit_spectrum",
+    "logit_alignment": "opnorm.analysis._alignment:logit_alignment",
+    "logit_dominant_singular_value": "opnorm.analysis._dominant_singular_value:logit_dominant_singular_value",
+    "logit_direction": "opnorm.analysis._logit_direction:logit_direction",
     "robustness": "opnorm.analysis._robustness:robustness",
     "linearity": "opnorm.analysis._linearity:linearity",
     "dominant_singular_value": "opnorm.analysis._dominant_singular_value:dominant_singular_value",

@@ -1,11 +1,11 @@
-"""Fig. 4 right: the largest singular value of the features' Jacobian on the way out from a sample."""
+"""Fig. 4 right: the largest singular value of the Jacobian on the way out from a sample, of features or of logits."""
 
 from __future__ import annotations
 
 import pandas as pd
 import torch
 
-from opnorm.analysis.subject import Subject, in_parts
+from opnorm.analysis.subject import Function, Subject, features, in_parts, logits
 from opnorm.analysis.tidy import Dimensions, tidy
 from opnorm.jacobian import InputJacobian
 from opnorm.lanczos import dominant_singular_value as dominant
@@ -24,11 +24,21 @@ def dominant_singular_value(subject: Subject, *, distances: Grid, tolerance: Pos
     Returns:
         Columns sample, direction, distance, singular_value, residual (relative).
     """
+    return _on_the_way(subject, features(subject.model), distances, tolerance)
+
+
+@in_parts
+def logit_dominant_singular_value(subject: Subject, *, distances: Grid, tolerance: Positive = 1e-3) -> pd.DataFrame:
+    """sigma_1(J_f(x + z)); arguments and columns as of `dominant_singular_value`."""
+    return _on_the_way(subject, logits(subject.model), distances, tolerance)
+
+
+def _on_the_way(subject: Subject, function: Function, distances: Grid, tolerance: float) -> pd.DataFrame:
     samples, tables = subject.samples, []
     for name, direction in samples.directions().items():
         results = [
             dominant(
-                InputJacobian(subject.model.features, samples.images + distance * direction),
+                InputJacobian(function, samples.images + distance * direction),
                 start=samples.random_direction,
                 tolerance=tolerance,
             )

@@ -23,6 +23,9 @@ SAMPLES_AT_ONCE = 200
 
 Options = ParamSpec("Options")
 
+Function = Callable[[Tensor], Tensor]
+"""From images (B, C, H, W) to outputs (B, d): what a Jacobian is taken of."""
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -86,6 +89,16 @@ class Subject:
         """The subject with the samples in groups of at most `size`."""
         for samples in self.samples.split(size):
             yield replace(self, samples=samples)
+
+
+def features(model: Classifier) -> Function:
+    """phi^{L-1}, what the last layer sees."""
+    return model.features
+
+
+def logits(model: Classifier) -> Function:
+    """f, the whole network."""
+    return model
 
 
 def draw_samples(index: Tensor, images: Tensor, perturbed: Tensor) -> Samples:

@@ -43,6 +43,13 @@ REGISTRY: dict[str, FigureEntry] = {
     "operator_norms": FigureEntry("opnorm.figures.operator_norms", "operator_norms", ("table1",)),
     "theorem": FigureEntry("opnorm.figures.theorem", "theorem", ()),
     "theorem_distance": FigureEntry("opnorm.figures.theorem_distance", "theorem_distance", ()),
+    "logit_spectrum": FigureEntry("opnorm.figures.logit_spectrum", "logit_spectrum", ()),
+    "logit_alignment": FigureEntry("opnorm.figures.logit_alignment", "logit_alignment", ()),
+    "logit_dominant_singular_value": FigureEntry(
+        "opnorm.figures.logit_dominant_singular_value", "logit_dominant_singular_value", ()
+    ),
+    "logit_direction": FigureEntry("opnorm.figures.logit_direction", "logit_direction", ()),
+    "interpolation": FigureEntry("opnorm.figures.interpolation", "robustness", ("figure7",), ("interpolation",)),
     "robustness_linf": FigureEntry("opnorm.figures.robustness", "robustness", (), (MAIN, "linf")),
     "explanations": FigureEntry("opnorm.figures.robustness", "robustness", (), (MAIN, "explanations")),
     "accuracies": FigureEntry("opnorm.figures.accuracies", "robustness", ("table2",)),

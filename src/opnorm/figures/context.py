@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from opnorm.errors import SettingsError
@@ -26,6 +26,7 @@ class FigureContext:
         norm: p of the training's threat model: 1, 2 or inf.
         epsilon: its radius, in units of images in [0, 1].
         dataset: the data set's name as labels show it.
+        mixtures: of methods whose objective has such an option, its value.
 
     Raises:
         SettingsError: a method has the name that stands for untrained networks.
@@ -36,6 +37,7 @@ class FigureContext:
     norm: float
     epsilon: float
     dataset: str
+    mixtures: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if RANDOM in self.methods:
@@ -61,4 +63,5 @@ def figure_context(experiment: Experiment, *groups: str) -> FigureContext:
         norm=norm,
         epsilon=epsilon,
         dataset=experiment.dataset,
+        mixtures={method.name: method.options["mixture"] for method in methods if "mixture" in method.options},
     )

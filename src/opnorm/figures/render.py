@@ -73,7 +73,7 @@ def _read_summary(path: StrPath, keys: dict[str, type], context: FigureContext) 
     missing = {*keys, *STATISTICS} - {*summary.columns}
     if missing:
         raise FileError(f"{path}: not this figure's table: it lacks {', '.join(sorted(missing))}")
-    unknown = {*summary["method"]} - {*context.methods, RANDOM}
+    unknown = {*summary.get("method", ())} - {*context.methods, RANDOM}
     if unknown:
         raise FileError(f"{path}: has methods that the experiment does not list: {', '.join(sorted(unknown))}")
     return summary
