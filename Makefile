@@ -1,9 +1,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 CORES ?= all
+EXPERIMENT ?= cifar10
+MINUTES ?=
 RUN := $(VENV)/bin
 
-.PHONY: all env test slurm-test lint bench clean
+.PHONY: all env reference test slurm-test lint bench clean
 
 # The default experiment, config/digits.yaml, to all figures.
 all: env
@@ -17,6 +19,12 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(RUN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+# An experiment with the library alone, collected in results/reference/. With MINUTES=9 it stops before nine minutes are
+# over; the same command goes on.
+reference: env
+	$(RUN)/python -m opnorm.reference run config/$(EXPERIMENT).yaml $(if $(MINUTES),--minutes $(MINUTES))
+	$(RUN)/python -m opnorm.reference collect config/$(EXPERIMENT).yaml
 
 test: env
 	$(RUN)/pytest -n 2 --dist loadfile

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opnorm.errors import SettingsError
+from opnorm.errors import FileError, SettingsError
+from opnorm.tables import write_text
 
 if TYPE_CHECKING:
     from opnorm.settings import Experiment
@@ -65,3 +69,25 @@ def figure_context(experiment: Experiment, *groups: str) -> FigureContext:
         dataset=experiment.dataset,
         mixtures={method.name: method.options["mixture"] for method in methods if "mixture" in method.options},
     )
+
+
+def write_contexts(contexts: Mapping[str, FigureContext], path: str | os.PathLike[str]) -> None:
+    """Write what figures have to know, by their names, as JSON: with it their csvs can be drawn again."""
+    plain = {name: {**asdict(context), "norm": f"{context.norm:g}"} for name, context in contexts.items()}
+    write_text(json.dumps(plain, indent=2, ensure_ascii=False) + "\n", path)
+
+
+def read_contexts(path: str | os.PathLike[str]) -> dict[str, FigureContext]:
+    """The inverse of `write_contexts`.
+
+    Raises:
+        FileError: missing, or not such a file.
+    """
+    try:
+        plain = json.loads(Path(path).read_text(encoding="utf-8"))
+        return {
+            name: FigureContext(**{**values, "norm": float(values["norm"]), "methods": tuple(values["methods"])})
+            for name, values in plain.items()
+        }
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise FileError(f"{path}: not a readable list of figures ({error})") from error

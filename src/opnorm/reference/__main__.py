@@ -1,0 +1,82 @@
+"""Run an experiment with the library alone, or collect its results for git."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+from opnorm.errors import OpnormError
+
+UNFINISHED = 75
+"""Exit status that asks to be run again, as sysexits.h has it."""
+
+# Seconds that are kept back of a slice, or a tenth of it, for a training's last step and checkpoint.
+_RESERVE = 10.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        The exit status: 0 where all is made, `UNFINISHED` where running it again goes on, 1 after an error.
+    """
+    chosen = _parser().parse_args(arguments)
+    try:
+        return _run(chosen) if chosen.command == "run" else _collect(chosen)
+    except OpnormError as error:
+        print(f"Error: {error}", file=sys.stderr)
+    except ModuleNotFoundError as error:
+        print(f"Error: the package {error.name} is missing; pip install it, and run again", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("file", type=Path, help="the experiment file")
+    shared.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="keys that differ from the file")
+    shared.add_argument("--out", default="results", metavar="DIR", help="folder of all results (default: results)")
+    parser = argparse.ArgumentParser(prog="python -m opnorm.reference", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", parents=[shared], help="make what is not made yet")
+    run.add_argument("--minutes", type=float, default=math.inf, help="stop before so much time is over")
+    run.add_argument("--device", default="auto", help="a torch device (default: the GPU where there is one)")
+    run.add_argument("--threads", type=int, default=1, help="of the CPU (default: 1)")
+    commands.add_parser("collect", parents=[shared], help="gather tables, figures and provenance in DIR/reference")
+    return parser
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    from opnorm.plan import Files
+    from opnorm.reference.configuration import read_experiment
+    from opnorm.reference.run import run
+    from opnorm.reference.steps import Steps
+    from opnorm.reference.time_slice import TimeSlice
+
+    seconds = 60.0 * chosen.minutes
+    time_slice = TimeSlice(seconds - min(_RESERVE, 0.1 * seconds))
+    experiment, config = read_experiment(chosen.file, chosen.config)
+    steps = Steps(experiment, Files(f"{chosen.out}/{experiment.name}"), chosen.device, chosen.threads)
+    left = run(steps, config, time_slice)
+    print(f"{len(left)} steps are left: run again" if left else "all is made", flush=True)
+    return UNFINISHED if left else 0
+
+
+def _collect(chosen: argparse.Namespace) -> int:
+    from opnorm.plan import Files
+    from opnorm.reference.collect import collect
+    from opnorm.reference.configuration import read_experiment
+    from opnorm.reference.run import provenance_of
+    from opnorm.reference.steps import Steps
+
+    experiment, _ = read_experiment(chosen.file, chosen.config)
+    files = Files(f"{chosen.out}/{experiment.name}")
+    destination = Path(chosen.out) / "reference" / experiment.name
+    collect(experiment, files, destination, provenance_of(Steps(experiment, files)))
+    print(f"collected in {destination}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""The page that goes with collected results, written from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from opnorm import figures
+from opnorm.settings import Experiment
+
+_VERSIONS = ("python", "torch", "torchvision", "numpy", "pandas", "matplotlib")
+
+
+def readme(experiment: Experiment, folder: Path, made_by: Mapping[str, Any]) -> str:
+    """What was run, where, how long it took, and what came out.
+
+    Args:
+        experiment: what was run.
+        folder: with the collected files.
+        made_by: what `provenance.record` found when the results were made.
+    """
+    parts = (
+        _title(experiment),
+        _provenance(made_by),
+        _accuracies(experiment, folder / "figures/accuracies.csv"),
+        _claims(folder / "claims.csv"),
+        _figures(experiment, folder / "figures"),
+    )
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _title(experiment: Experiment) -> str:
+    name = experiment.name
+    model = ", ".join(f"{key} {value}" for key, value in experiment.model.items()).removeprefix("name ")
+    methods = ", ".join(f"{method.label} ({_count(len(method.seeds), 'seed')})" for method in experiment.methods)
+    return (
+        f"# Reference results: {name}\n\n"
+        f"Data: {experiment.dataset}. Model: {model}. Epochs: {experiment.optimization.epochs}. Methods: {methods}.\n\n"
+        f"    make reference EXPERIMENT={name}    # all of it again, where the time allows it\n"
+        "    snakemake reference_figures         # every figure from the tables here, in seconds\n\n"
+        "`figures/` has each figure's numbers and pictures, `history.csv` what each training came to, "
+        "`provenance.json` how all was made."
+    )
+
+
+def _provenance(made_by: Mapping[str, Any]) -> str:
+    machines = made_by.get("machines") or ["unknown"]
+    versions = made_by.get("versions", {})
+    facts = [
+        ("commit", _commit(made_by.get("commit"))),
+        ("time (UTC)", made_by.get("time", "unknown")),
+        ("machine", "; ".join(machines)),
+        ("versions", ", ".join(f"{name} {versions[name]}" for name in _VERSIONS if name in versions)),
+    ]
+    stages = [(stage["stage"], stage["jobs"], f"{stage['seconds']:.1f}") for stage in made_by.get("stages", [])]
+    total = sum(stage["seconds"] for stage in made_by.get("stages", []))
+    times = _table(("stage", "jobs", "seconds"), [*stages, ("all", sum(row[1] for row in stages), f"{total:.1f}")])
+    return "## How it was made\n\n" + _table(("", ""), facts) + (f"\n\nWall time:\n\n{times}" if stages else "")
+
+
+def _commit(found: Mapping[str, Any] | None) -> str:
+    if not found:
+        return "unknown"
+    changes = f", with changes in {', '.join(found['changed'])}" if found["changed"] else ""
+    return f"{found['hash']}{changes}"
+
+
+def _accuracies(experiment: Experiment, path: Path) -> str:
+    """Clean and attacked accuracy in percent: mean, standard error over samples, spread over seeds."""
+    if not path.is_file():
+        return ""
+    table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    labels = {method.name: method.label for method in experiment.methods}
+    radii = sorted(table["epsilon"].unique())
+    cells = {(row.method, row.epsilon): _percent(row) for row in table.itertuples()}
+    rows = [
+        (labels.get(method, method), *(cells.get((method, radius), "") for radius in radii))
+        for method in dict.fromkeys(table["method"])
+    ]
+    heads = ["clean" if radius == 0.0 else f"epsilon = {radius:g}" for radius in radii]
+    return (
+        "## Accuracy\n\nIn percent, ± the standard error over test samples; in brackets the standard deviation over "
+        f"seeds.\n\n{_table(('method', *heads), rows)}"
+    )
+
+
+def _percent(row: Any) -> str:
+    spread = "" if pd.isna(row.seed_std) else f" ({100 * row.seed_std:.1f})"
+    return f"{100 * row.mean:.1f} ± {100 * row.standard_error:.1f}{spread}"
+
+
+def _claims(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    table = pd.read_csv(path)
+    rows = [
+        (row.claim, row.section, row.statement, f"{row.estimate:.3g} [{row.low:.3g}, {row.high:.3g}]", row.verdict)
+        for row in table.itertuples()
+    ]
+    return "## Claims\n\n" + _table(("claim", "section", "statement", "estimate [interval]", "verdict"), rows)
+
+
+def _figures(experiment: Experiment, folder: Path) -> str:
+    parts = ["## Figures"]
+    for name in experiment.figures():
+        if (folder / f"{name}.png").is_file():
+            paper = ", ".join(figures.REGISTRY[name].paper)
+            title = f"{name} ({paper})" if paper else name
+            parts.append(f"### {title}\n\n![{name}](figures/{name}.png)")
+    missing = [name for name in experiment.figures() if not (folder / f"{name}.csv").is_file()]
+    if missing:
+        parts.append(f"Not made: {', '.join(missing)}.")
+    return "\n\n".join(parts)
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

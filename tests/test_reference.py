@@ -1,0 +1,263 @@
+"""An experiment with the library alone: the same bits in slices as at once, and nothing made twice."""
+
+import math
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from opnorm import plan, training, weights
+from opnorm.errors import FileError, InterruptedTrainingError, OpnormError, SettingsError
+from opnorm.reference.__main__ import UNFINISHED, main
+from opnorm.reference.configuration import read_experiment
+from opnorm.reference.ledger import Ledger, Turn
+from opnorm.reference.run import provenance_of, run
+from opnorm.reference.steps import Steps, pending
+from opnorm.reference.time_slice import TimeSlice
+
+ROOT = Path(__file__).parents[1]
+SMOKE = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
+SMALL = SMOKE | {
+    "experiment": "small",
+    "seeds": [0],
+    "samples": 5,
+    "methods": {"standard": {"objective": "standard"}},
+    "analyses": {"spectrum": None, "alignment": None},
+}
+ALL = [
+    "data", "train standard 0", "attack standard 0", "analyze spectrum standard 0", "analyze alignment standard 0",
+    "draw spectrum", "draw alignment",
+]  # fmt: skip
+
+
+def small(folder, **changes):
+    """The steps of a small experiment with results below `folder`, and the experiment as it is written."""
+    path = Path(folder) / "small.yaml"
+    path.write_text(yaml.safe_dump(SMALL | changes, sort_keys=False))
+    experiment, config = read_experiment(path)
+    return Steps(experiment, plan.Files(f"{folder}/small"), "cpu"), config
+
+
+def names(steps):
+    return [step.name for step in steps]
+
+
+def left(steps):
+    """What a run would make now."""
+    return names(pending(steps.results(), Ledger(Path(steps.files.folder)).is_made))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The steps of an experiment that was made at once."""
+    steps, config = small(tmp_path_factory.mktemp("whole"))
+    assert left(steps) == ALL
+    assert run(steps, config, TimeSlice()) == []
+    return steps
+
+
+@pytest.fixture
+def times_up(monkeypatch):
+    """A function that has the time be over after these steps of the training."""
+    after_step = training._Keeper.after_step
+
+    def at(*steps):
+        waiting = list(steps)
+
+        def keep(keeper, stop):
+            if waiting and keeper.training.step == waiting[0]:
+                waiting.pop(0)
+                signal.raise_signal(signal.SIGALRM)
+            after_step(keeper, stop)
+
+        monkeypatch.setattr(training._Keeper, "after_step", keep)
+
+    return at
+
+
+def test_in_slices_it_ends_in_the_same_bits_as_at_once(whole, times_up, tmp_path):
+    steps, config = small(tmp_path)
+    times_up(5, 12, 24)
+    for _ in range(3):
+        assert names(run(steps, config, TimeSlice())) == ALL[1:]
+        assert not Path(steps.files.model("standard", 0)).exists()
+        assert list(Path(steps.files.checkpoints("standard")).glob("0/*.pt"))
+    assert run(steps, config, TimeSlice()) == []
+    times = pd.read_csv(f"{steps.files.folder}/times.csv")
+    assert list(times.loc[times["stage"] == "train", "finished"]) == [False, False, False, True]
+    assert not list(Path(steps.files.checkpoints("standard")).glob("0"))
+    model, other = (weights.load_model(found.files.model("standard", 0)).state_dict() for found in (steps, whole))
+    assert all(torch.equal(model[name], other[name]) for name in other)
+    for figure in ("spectrum", "alignment"):
+        for suffix in ("csv", "pdf", "png"):
+            paths = [Path(found.files.figure(figure, suffix)) for found in (steps, whole)]
+            assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_nothing_is_made_twice(whole):
+    assert left(whole) == []
+    before = Path(f"{whole.files.folder}/times.csv").read_bytes()
+    assert run(whole, SMALL, TimeSlice()) == []
+    assert Path(f"{whole.files.folder}/times.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(("changes", "expected"), [
+    ({"samples": 6}, ALL[2:]),
+    ({"training": SMALL["training"] | {"epochs": 3}}, ALL[1:]),
+    ({"methods": {"standard": {"objective": "standard", "label": "plain"}}}, ALL[1:]),
+    ({"seeds": [0, 1]}, ["train standard 1", "attack standard 1", "analyze spectrum standard 1",
+                         "analyze alignment standard 1", "draw spectrum", "draw alignment"]),
+    ({"analyses": {"spectrum": None, "alignment": None, "linearity": {"distances": [0.1]}}},
+     ["analyze linearity standard 0", "draw linearity"]),
+])  # fmt: skip
+def test_a_change_repeats_what_it_decides(whole, changes, expected, tmp_path):
+    steps, _ = small(tmp_path, **changes)
+    assert left(Steps(steps.experiment, whole.files, "cpu")) == expected
+
+
+def test_other_code_repeats_what_went_through_it(whole, monkeypatch):
+    code = plan.analysis_code
+    monkeypatch.setattr(plan, "analysis_code", lambda e, name: code(e, name) + "edited" * (name == "spectrum"))
+    assert left(whole) == ["analyze spectrum standard 0", "draw spectrum"]
+
+
+def test_what_is_made_does_not_need_what_it_was_made_of(whole):
+    paths = [Path(whole.files.split("train")), Path(whole.files.model("standard", 0))]
+    hidden = [path.rename(path.with_suffix(".hidden")) for path in paths]
+    try:
+        assert left(whole) == []
+    finally:
+        for path, aside in zip(paths, hidden, strict=True):
+            aside.rename(path)
+    csv = Path(whole.files.figure("spectrum", "csv"))
+    aside = csv.rename(csv.with_suffix(".hidden"))
+    try:
+        assert left(whole) == ["draw spectrum"]
+    finally:
+        aside.rename(csv)
+
+
+def test_seeds_take_their_turns_one_after_the_other(tmp_path):
+    methods = {"a": {"objective": "standard"}, "b": {"objective": "standard", "seeds": [3]}}
+    steps, _ = small(tmp_path, seeds=[3, 1], methods=methods, analyses={"spectrum": None})
+    assert left(steps) == [
+        "data",
+        *(f"{what} {method} 3" for what in ("train", "attack", "analyze spectrum") for method in "ab"),
+        *(f"{what} a 1" for what in ("train", "attack", "analyze spectrum")),
+        "draw spectrum",
+    ]
+
+
+def test_the_time_stops_what_runs_and_signals_do():
+    started = time.monotonic()
+    time_slice = TimeSlice(0.2)
+    with time_slice.limit():
+        time.sleep(60.0)
+    assert time_slice.is_over
+    assert 0.1 < time.monotonic() - started < 30.0
+    for number in (signal.SIGTERM, signal.SIGINT):
+        handler, time_slice = signal.getsignal(number), TimeSlice()
+        assert time_slice.left == math.inf
+        with time_slice.limit():
+            signal.raise_signal(number)
+            pytest.fail("goes on")
+        assert time_slice.is_over
+        assert signal.getsignal(number) is handler
+
+
+def test_what_fails_is_not_taken_for_being_stopped():
+    time_slice = TimeSlice(60.0)
+    with pytest.raises(ValueError, match="broken"), time_slice.limit():
+        raise ValueError("broken")
+    assert not time_slice.is_over
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0.0
+    with time_slice.limit():
+        raise InterruptedTrainingError("run again")
+    assert time_slice.is_over
+
+
+def test_a_step_is_not_begun_that_takes_longer_than_what_is_left(tmp_path):
+    steps, config = small(tmp_path)
+    ledger = Ledger(Path(steps.files.folder))
+    ledger.note(Turn("attack", "attack standard 7", 1000.0, True, "here"))
+    ledger.note(Turn("train", "train standard 7", 1000.0, True, "here"))
+    assert names(run(steps, config, TimeSlice(500.0))) == ALL[2:]
+
+
+def test_a_step_that_needs_more_than_a_slice_is_named(whole, tmp_path, monkeypatch):
+    steps, config = small(tmp_path)
+    monkeypatch.setattr("opnorm.data.prepare", lambda *_: time.sleep(60.0))
+    with pytest.raises(OpnormError, match="data: not done in a whole slice; give it more minutes"):
+        run(steps, config, TimeSlice(0.2))
+    assert left(steps) == ALL
+
+
+def test_how_it_was_made_is_recorded(whole, tmp_path):
+    found = provenance_of(whole)
+    assert found["config"] == SMALL
+    assert {stage["stage"] for stage in found["stages"]} == {
+        "data", "train standard", "attack", "analyze spectrum", "analyze alignment", "figures",
+    }  # fmt: skip
+    assert all(stage["jobs"] == 1 + (stage["stage"] == "figures") for stage in found["stages"])
+    assert sum(stage["seconds"] for stage in found["stages"]) > 0.0
+    assert len(found["machines"]) == 1
+    assert {*found["data"]} == {"train", "test"}
+    steps, _ = small(tmp_path, samples=6)
+    with pytest.raises(FileError, match=r"small: 5 steps are not made.* attack standard 0; run again"):
+        provenance_of(Steps(steps.experiment, whole.files, "cpu"))
+
+
+def test_a_damaged_ledger_is_named(tmp_path):
+    (tmp_path / "made.json").write_text("{")
+    with pytest.raises(FileError, match=r"cannot be read .*delete made\.json"):
+        Ledger(tmp_path)
+
+
+WITHOUT = ("snakemake", "submitit", "jsonschema", "psutil", "hypothesis", "pytest")
+BARE = f"""
+import sys
+for name in {WITHOUT}:
+    sys.modules[name] = None
+from opnorm.reference.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_the_library_alone_runs_and_collects(whole, tmp_path):
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(SMALL, sort_keys=False))
+    for command in ("run", "collect"):
+        arguments = [sys.executable, "-c", BARE, command, "small.yaml", "--out", "out"]
+        done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "that needs jsonschema" in done.stdout
+    csv = Path(whole.files.figure("spectrum", "csv")).read_bytes()
+    assert (tmp_path / "out/small/figures/spectrum.csv").read_bytes() == csv
+    assert (tmp_path / "out/reference/small/figures/spectrum.csv").read_bytes() == csv
+
+
+def test_the_status_says_whether_to_run_again(tmp_path, times_up, capsys):
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(SMALL, sort_keys=False))
+    arguments = ["run", str(tmp_path / "small.yaml"), "--out", str(tmp_path), "--minutes", "9", "--device", "cpu"]
+    times_up(5)
+    assert main(arguments) == UNFINISHED
+    assert "6 steps are left: run again" in capsys.readouterr().out
+    assert main([*arguments, "--config", "samples=0"]) == 1
+    assert "small.yaml: samples: 0 is not allowed here" in capsys.readouterr().err
+
+
+def test_keys_are_changed_as_snakemake_does():
+    changes = ["seeds=[4]", "training={epochs: 1}", "threat={epsilon: 2.5}"]
+    experiment, config = read_experiment(ROOT / "config/smoke.yaml", changes)
+    assert experiment.seeds == (4,)
+    assert (experiment.optimization.epochs, experiment.optimization.batch_size) == (1, 100)
+    assert experiment.threat.epsilon == config["threat"]["epsilon"] == 2.5
+    with pytest.raises(SettingsError, match="seeds: not of the form key=value"):
+        read_experiment(ROOT / "config/smoke.yaml", ["seeds"])
+    with pytest.raises(FileError, match=r"none\.yaml: cannot be read"):
+        read_experiment(ROOT / "config/none.yaml")
