@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from opnorm import memory
 from opnorm.errors import SettingsError
+from opnorm.second_derivatives import cheap_second_derivatives
 
 __all__ = ["DenseOperator", "InputJacobian", "LinearOperator"]
 
@@ -90,7 +91,7 @@ class InputJacobian:
     def __init__(self, function: Callable[[Tensor], Tensor], inputs: Tensor) -> None:
         _refuse_training_mode(function)
         self._x = inputs.detach().requires_grad_()
-        with torch.enable_grad():
+        with torch.enable_grad(), cheap_second_derivatives():
             self._y = function(self._x)
         if self._y.ndim != 2 or len(self._y) != len(inputs):
             raise SettingsError(f"function: outputs of shape {tuple(self._y.shape)} are not ({len(inputs)}, d)")
