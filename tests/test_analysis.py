@@ -250,11 +250,13 @@ def test_deviation_from_linearity_is_its_formula(subject: Subject) -> None:
     for name, direction in directions(subject).items():
         for distance in DISTANCES:
             z = distance * direction
-            linear = phi(samples.images) + torch.einsum("bdn,bn->bd", J, z.flatten(1))
-            expected = torch.linalg.vector_norm(phi(samples.images + z) - linear, dim=1)
+            change = torch.einsum("bdn,bn->bd", J, z.flatten(1))
+            linear = torch.linalg.vector_norm(change, dim=1)
+            expected = torch.linalg.vector_norm(phi(samples.images + z) - phi(samples.images) - change, dim=1)
             for i, index in enumerate(samples.index.tolist()):
-                found = value_at(table, "deviation", sample=index, direction=name, distance=distance)
-                assert found == pytest.approx(expected[i].item(), abs=DIFFERENCE)
+                place = {"sample": index, "direction": name, "distance": distance}
+                assert value_at(table, "deviation", **place) == pytest.approx(expected[i].item(), abs=DIFFERENCE)
+                assert value_at(table, "linear", **place) == pytest.approx(linear[i].item(), abs=DIFFERENCE)
     assert table["deviation"].max() > 0.01
 
 

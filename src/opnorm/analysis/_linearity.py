@@ -21,7 +21,7 @@ def linearity(subject: Subject, *, distances: Grid) -> pd.DataFrame:
         distances: |z|_2, in units of images in [0, 1].
 
     Returns:
-        Columns sample, direction, distance, deviation.
+        Columns sample, direction, distance, deviation, linear (the predicted change |J_phi(x) z|_2).
     """
     samples, tables = subject.samples, []
     jacobian = InputJacobian(subject.model.features, samples.images)
@@ -33,5 +33,8 @@ def linearity(subject: Subject, *, distances: Grid) -> pd.DataFrame:
                 features = subject.model.features(samples.images + distance * direction)
             deviations.append(lp.norm(features - (jacobian.outputs + distance * slope), 2.0))
         columns: Dimensions = {"sample": samples.index, "distance": distances}
-        tables.append(tidy("deviation", torch.stack(deviations, 1), columns).assign(direction=name))
+        table = tidy("deviation", torch.stack(deviations, 1), columns)
+        steepness = lp.norm(slope, 2.0)
+        linear = tidy("linear", torch.stack([distance * steepness for distance in distances], 1), columns)
+        tables.append(table.assign(linear=linear["linear"], direction=name))
     return pd.concat(tables, ignore_index=True)
