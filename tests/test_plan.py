@@ -22,6 +22,7 @@ def test_paths_keep_what_stands_in_braces():
     assert FILES.adversarial("m", 1) == "results/smoke/adversarial/m/1.safetensors"
     assert FILES.table("spectrum", "m", 1) == "results/smoke/analysis/spectrum/m/1.parquet"
     assert FILES.figure("spectrum", "{suffix}") == "results/smoke/figures/spectrum.{suffix}"
+    assert FILES.claims == "results/smoke/claims.csv"
     assert FILES.report == "results/smoke/report.html"
     assert FILES.provenance == "results/smoke/provenance.json"
     assert FILES.checkpoints("m") == "results/smoke/checkpoints/m"
@@ -41,6 +42,7 @@ def test_paths_keep_what_stands_in_braces():
         ["analysis._alignment", "models.cnn7"],
     ),
     (lambda: plan.figure_code("spectrum"), ["figures.spectrum", "figures.render"], ["figures.alignment", "lp"]),
+    (lambda: plan.claims_code(), ["claims.run", "claims.spectrum", "claims.margins"], ["figures.spectrum", "lp"]),
     (plan.report_code, ["report.style", "report.claims", "provenance"], ["figures.spectrum", "lp"]),
 ])  # fmt: skip
 def test_a_digest_is_of_the_code_that_a_result_goes_through(code, modules, others, monkeypatch):
@@ -51,6 +53,15 @@ def test_a_digest_is_of_the_code_that_a_result_goes_through(code, modules, other
                 provenance, "_source_digest", lambda name, m=module: digest(name) + (name == f"opnorm.{m}") * "!"
             )
             assert (code() != before) == (module in modules), module
+
+
+def test_claims_are_judged_by_the_tables_of_all_seeds():
+    runs = plan.claimed_runs(EXPERIMENT)
+    assert len(runs) == len(set(runs))
+    assert {run for run in runs if run[0] == "robustness"} == {
+        ("robustness", method, seed) for method in ("standard", "dd_snr") for seed in (0, 1)
+    }
+    assert {name for name, _, _ in runs} <= set(EXPERIMENT.analyses)
 
 
 def test_it_imports_no_torch():

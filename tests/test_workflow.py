@@ -118,8 +118,9 @@ def test_the_smoke_experiment_makes_what_the_contract_names(project):
             assert (results / f"history/{method}/{seed}.csv").exists()
             assert (results / f"adversarial/{method}/{seed}.safetensors").exists()
             assert (results / f"analysis/spectrum/{method}/{seed}.parquet").exists()
+    assert {*pd.read_csv(results / "claims.csv")["verdict"]} <= {"supported", "refuted", "inconclusive"}
     logs, benchmarks = list(results.glob("logs/**/*.log")), list(results.glob("benchmarks/**/*.tsv"))
-    assert len(logs) == len(benchmarks) == 1 + 2 + 2 + 12 + 7 + 1
+    assert len(logs) == len(benchmarks) == 1 + 2 + 2 + 12 + 7 + 2
     assert all("process" in log.read_text() and log.read_text().endswith("done\n") for log in logs)
     assert "epoch 2/2" in (results / "logs/train/dd_snr.log").read_text()
 
@@ -128,7 +129,7 @@ def test_a_second_run_has_nothing_to_do(project):
     assert project.planned() == {}
 
 
-SHOWN = dict.fromkeys(FIGURES, 1) | {"report": 1}
+SHOWN = dict.fromkeys(FIGURES, 1) | {"claims": 1, "report": 1}
 EVERYTHING = {"train": 2, "attack": 2, "analyze": 12} | SHOWN
 
 
@@ -141,8 +142,10 @@ EVERYTHING = {"train": 2, "attack": 2, "analyze": 12} | SHOWN
             "analysis/_robustness.py",
             "import math\n",
             "import math\n\nEXTRA = 1\n",
-            {"analyze": 2, "robustness": 1, "accuracies": 1, "report": 1},
+            {"analyze": 2, "robustness": 1, "accuracies": 1, "claims": 1, "report": 1},
         ),
+        ("claims/margins.py", "ACCURACY = 0.05", "ACCURACY = 0.04", {"claims": 1, "report": 1}),
+        ("claims/__init__.py", '"""', '"""Other words. ', {}),
         # Standard training computes no norm; the regularised one does, and so do attacks and analyses.
         ("lp.py", "import math\n", "import math\n\nEXTRA = 1\n", {**EVERYTHING, "train": 1}),
         ("training.py", "self.model.train()", "self.model.train(True)", EVERYTHING),
@@ -185,6 +188,7 @@ def test_adding_a_method_of_another_group_repeats_and_redraws_nothing_else(proje
         "attack_seeds_3": 1,
         "analyze_seeds_3": 1,
         "robustness_linf": 1,
+        "claims": 1,
         "report": 1,
     }
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from opnorm import analysis, datasets, figures, models, objectives
+from opnorm.claims.methods import Context, describe
+from opnorm.claims.registry import needed
 from opnorm.provenance import code_digest
 from opnorm.settings import Experiment
 
@@ -54,6 +56,20 @@ class Files:
         """What made the results."""
         return f"{self.folder}/provenance.json"
 
+    @property
+    def claims(self) -> str:
+        """The verdicts on the paper's claims."""
+        return f"{self.folder}/claims.csv"
+
+
+def claimed_runs(experiment: Experiment) -> list[tuple[str, str, int]]:
+    """Analysis, method and seed of each table by which a claim is judged."""
+    return [
+        (name, method, seed)
+        for name, method in needed(Context.from_dict(describe(experiment)))
+        for seed in experiment.method(method).seeds
+    ]
+
 
 def data_code(experiment: Experiment) -> str:
     """Digest of the code that prepares the data."""
@@ -79,6 +95,11 @@ def analysis_code(experiment: Experiment, name: str) -> str:
 def figure_code(name: str) -> str:
     """Digest of the code that draws the figure `name`."""
     return code_digest("opnorm.figures.render", figures.REGISTRY[name].module)
+
+
+def claims_code() -> str:
+    """Digest of the code that judges claims."""
+    return code_digest("opnorm.claims.run")
 
 
 def report_code() -> str:

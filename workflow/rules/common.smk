@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 
 from opnorm import figures, locks, plan
+from opnorm.claims.methods import describe
 from opnorm.errors import SettingsError
 from opnorm.figures.context import figure_context
 from opnorm.launch_slurm import SITE_VARIABLES
@@ -72,6 +73,7 @@ MODEL = FILES.model("{method}", "{seed}")
 HISTORY = FILES.history("{method}", "{seed}")
 ADVERSARIAL = FILES.adversarial("{method}", "{seed}")
 TABLE = FILES.table("{analysis}", "{method}", "{seed}")
+CLAIMS = FILES.claims
 FIGURE_FILE = FILES.figure("{figure}", "{suffix}")
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"

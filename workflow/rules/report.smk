@@ -2,6 +2,7 @@ rule report:
     input:
         png=expand(FIGURE_FILE, figure=FIGURES, suffix="png"),
         csv=expand(FIGURE_FILE, figure=FIGURES, suffix="csv"),
+        claims=CLAIMS,
         data=rules.data.output,
     output:
         html=FILES.report,

@@ -1,0 +1,138 @@
+"""What a claim is: declared here, judged in `run.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opnorm.claims.methods import MAIN, Context, Method
+from opnorm.claims.verdict import Rule
+
+Floats = NDArray[np.float64]
+# Means (..., K) over samples and seeds and the K places on the axis -> a number for each (...).
+Reduction = Callable[[Floats, Floats], Floats]
+# Numbers (...), one for each measure of each method -> the statistic (...).
+Combination = Callable[[Sequence[Floats]], Floats]
+Role = Callable[[Method], bool]
+
+
+def as_it_is(values: Floats) -> Floats:
+    return values
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of an analysis' tables, as a curve over one of their columns.
+
+    Attributes:
+        analysis: whose tables.
+        value: the measured column.
+        where: column and value that the rows have; all others are averaged over.
+        axis: the column along which the curve runs; None for a single number.
+        transform: what is done to each value before anything is averaged.
+    """
+
+    analysis: str
+    value: str
+    where: tuple[tuple[str, Any], ...] = ()
+    axis: str | None = None
+    transform: Callable[[Floats], Floats] = as_it_is
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number of a method: a curve, and what is read off it."""
+
+    rows: Rows
+    reduction: Reduction
+
+
+@dataclass(frozen=True)
+class Case:
+    """Methods that a claim is made about, in the order in which its statement names them.
+
+    Attributes:
+        methods: of which the statistic is made.
+        norm, epsilon: the ball that is looked at.
+        detail: what tells this case from others with the same methods, for the claim's name and statement.
+        pooled: whether all methods are what the claim is about, and not the first, compared with the others.
+    """
+
+    methods: tuple[Method, ...]
+    norm: float
+    epsilon: float
+    detail: str = ""
+    pooled: bool = False
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the paper, for which experiments it can be decided, and how.
+
+    Attributes:
+        name: of the claim; its cases add the methods that they are about.
+        section: where the paper makes it.
+        statement: in our own words; {0}, {1} stand for the methods' labels, {all} for all, {detail} for the case's.
+        statistic: what is computed, in words, with the same placeholders.
+        figure: where it can be seen.
+        cases: context -> the cases, each a row of the result.
+        measures: case -> what is measured of each of its methods.
+        combination: from all measures of the first method, the second, ... to the statistic.
+        rule: where the statistic has to be.
+    """
+
+    name: str
+    section: str
+    statement: str
+    statistic: str
+    figure: str
+    cases: Callable[[Context], Iterable[Case]]
+    measures: Callable[[Case], Sequence[Measure]]
+    combination: Combination
+    rule: Rule
+
+
+def where(**columns: Any) -> tuple[tuple[str, Any], ...]:
+    """The `where` of `Rows`."""
+    return tuple(columns.items())
+
+
+def case(context: Context, *methods: Method, pooled: bool = False) -> Case:
+    """A case in the experiment's own ball."""
+    return Case(methods, context.norm, context.epsilon, pooled=pooled)
+
+
+def compared(role: Role, other: Role, group: str | None = MAIN) -> Callable[[Context], list[Case]]:
+    """Each method of one role and group with the first main one of another role."""
+    return lambda context: [
+        case(context, method, reference)
+        for method in context.those(role, group)
+        for reference in context.first(other)
+        if method is not reference
+    ]
+
+
+def each(role: Role) -> Callable[[Context], list[Case]]:
+    """Each main method of a role by itself."""
+    return lambda context: [case(context, method) for method in context.those(role)]
+
+
+def in_l2(cases: Callable[[Context], list[Case]]) -> Callable[[Context], list[Case]]:
+    """The cases, where the experiment's epsilon is an l2 length as distances are; none otherwise."""
+    return lambda context: cases(context) if context.norm == 2.0 else []
+
+
+def words(text: str, of: Case) -> str:
+    """A statement with the placeholders filled."""
+    labels = [method.label for method in of.methods]
+    return text.format(*labels, all=", ".join(labels), detail=of.detail)
+
+
+def full_name(claim: Claim, of: Case) -> str:
+    """A name that no other row has."""
+    subject = "" if of.pooled else of.methods[0].name
+    return ".".join(part for part in (claim.name, subject, of.detail) if part)

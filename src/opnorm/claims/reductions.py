@@ -1,0 +1,165 @@
+"""What is read off a curve, and how the numbers of several curves become one statistic.
+
+A reduction takes means (..., K) at K increasing places (K,) and returns (...); a combination takes several (...).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opnorm.claims.claim import Floats, Reduction
+
+# A radius may have been through float32 on its way into a table.
+_ROUNDING = 1e-6
+
+
+class NotMeasuredError(Exception):
+    """A curve has no point where a claim looks at it."""
+
+
+def whole(means: Floats, axis: Floats) -> Floats:
+    """The mean of the curve."""
+    return _mean(means, np.ones(len(axis), dtype=bool))
+
+
+def at(place: float) -> Reduction:
+    """The curve at `place`, on a straight line between the points beside it, as figures draw it."""
+
+    def reduction(means: Floats, axis: Floats) -> Floats:
+        right = int(np.searchsorted(axis, place - _ROUNDING * abs(place)))
+        if right == len(axis) or (right == 0 and axis[0] > place + _ROUNDING * abs(place)):
+            raise NotMeasuredError(f"nothing was measured at {place:g}")
+        if np.isclose(axis[right], place, rtol=_ROUNDING, atol=0.0):
+            found: Floats = means[..., right]
+            return found
+        share = (place - axis[right - 1]) / (axis[right] - axis[right - 1])
+        between: Floats = (1.0 - share) * means[..., right - 1] + share * means[..., right]
+        return between
+
+    return reduction
+
+
+def up_to(limit: float) -> Reduction:
+    """The mean over the points above 0 and up to `limit`."""
+    return lambda means, axis: _mean(means, (axis > 0.0) & (axis <= limit * (1.0 + _ROUNDING)))
+
+
+def before(limit: float) -> Reduction:
+    """The last point below `limit`, above 0."""
+
+    def reduction(means: Floats, axis: Floats) -> Floats:
+        inside = (axis > 0.0) & (axis < limit * (1.0 - _ROUNDING))
+        return _mean(means, inside & (axis == np.max(axis, where=inside, initial=-np.inf)))
+
+    return reduction
+
+
+def first(means: Floats, axis: Floats) -> Floats:
+    """The point furthest in."""
+    found: Floats = means[..., 0]
+    return found
+
+
+def outer_half(means: Floats, axis: Floats) -> Floats:
+    """The mean over the points in the outer half of the axis."""
+    return _mean(means, axis > 0.5 * axis[-1])
+
+
+def drop(means: Floats, axis: Floats) -> Floats:
+    """By how much the first point exceeds the outer half."""
+    return first(means, axis) - outer_half(means, axis)
+
+
+def contrast(means: Floats, axis: Floats) -> Floats:
+    """How many times the outer half the first point is."""
+    return _divide(first(means, axis), outer_half(means, axis))
+
+
+def growth(limit: float) -> Reduction:
+    """The mean over the points up to `limit` over the value at 0."""
+    return lambda means, axis: _divide(up_to(limit)(means, axis), at(0.0)(means, axis))
+
+
+def bend(limit: float) -> Reduction:
+    """The mean slope beyond `limit` over the mean slope up to it."""
+
+    def reduction(means: Floats, axis: Floats) -> Floats:
+        if axis[-1] <= limit * (1.0 + _ROUNDING):
+            raise NotMeasuredError(f"nothing was measured beyond {limit:g}")
+        middle = at(limit)(means, axis)
+        inside = (middle - at(0.0)(means, axis)) / limit
+        return _divide((means[..., -1] - middle) / (axis[-1] - limit), inside)
+
+    return reduction
+
+
+def trend(means: Floats, axis: Floats) -> Floats:
+    """Slope of the least-squares line per doubling of the place, over the points above 0."""
+    positive = axis > 0.0
+    if positive.sum() < 2:
+        raise NotMeasuredError("a trend needs two points above 0")
+    x = np.log2(axis[positive])
+    x = x - x.mean()
+    slope: Floats = (means[..., positive] @ x) / float(x @ x)
+    return slope
+
+
+def value(numbers: Sequence[Floats]) -> Floats:
+    """The only number."""
+    (number,) = numbers
+    return number
+
+
+def average(numbers: Sequence[Floats]) -> Floats:
+    """Their mean."""
+    found: Floats = np.stack(numbers).mean(0)
+    return found
+
+
+def ratio(numbers: Sequence[Floats]) -> Floats:
+    """The first over the second."""
+    above, below = numbers
+    return _divide(above, below)
+
+
+def difference(numbers: Sequence[Floats]) -> Floats:
+    """The first minus the second."""
+    left, right = numbers
+    return left - right
+
+
+def above_mean_of_others(numbers: Sequence[Floats]) -> Floats:
+    """The first minus the mean of all others."""
+    return numbers[0] - average(numbers[1:])
+
+
+def ratio_of_ratios(numbers: Sequence[Floats]) -> Floats:
+    """(a / c) / (b / d) of a, b of one method and c, d of another."""
+    a, b, c, d = numbers
+    return _divide(_divide(a, c), _divide(b, d))
+
+
+def correlation(numbers: Sequence[Floats]) -> Floats:
+    """Pearson's, between a and b, of a, b of each method in turn."""
+    if len(numbers) < 2 * 3:
+        raise NotMeasuredError("a correlation needs three methods")
+    pairs = np.stack(numbers).reshape(-1, 2, *numbers[0].shape)
+    x, y = (pairs[:, i] - pairs[:, i].mean(0) for i in (0, 1))
+    return _divide((x * y).sum(0), np.sqrt((x * x).sum(0) * (y * y).sum(0)))
+
+
+def _mean(means: Floats, chosen: NDArray[np.bool_]) -> Floats:
+    if not np.any(chosen):
+        raise NotMeasuredError("nothing was measured in the range that is looked at")
+    found: Floats = means[..., chosen].mean(-1)
+    return found
+
+
+def _divide(above: Floats, below: Floats) -> Floats:
+    """NaN where the denominator is not above 0: all that is divided by here is a size or a length."""
+    found: Floats = np.divide(above, below, out=np.full(np.shape(above), math.nan), where=np.asarray(below) > 0.0)
+    return found

@@ -1,0 +1,164 @@
+"""From tables to a verdict per claim."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from opnorm.claims.bootstrap import interval, scattered_means
+from opnorm.claims.claim import Case, Claim, Floats, Measure, Rows, full_name, words
+from opnorm.claims.methods import Context, Method
+from opnorm.claims.reductions import NotMeasuredError
+from opnorm.claims.registry import CLAIMS, decidable
+from opnorm.tables import read_parquet, write_csv
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Path = str | os.PathLike[str]
+COLUMNS = (
+    "claim", "section", "statement", "statistic", "estimate", "low", "high", "criterion", "verdict", "figure", "seeds",
+    "samples",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A method's `Rows`.
+
+    Attributes:
+        values: (S, N, K) by seed, sample and place; NaN where nothing was measured.
+        axis: the K places, increasing; a single 0 where the rows have no axis.
+        seeds: the S seeds, increasing.
+    """
+
+    values: Floats
+    axis: Floats
+    seeds: tuple[int, ...]
+
+
+Curves = Mapping[tuple[Rows, str], Curve]
+
+
+def write_claims(tables: Iterable[tuple[str, str, int, Path]], context: Context, output: Path) -> None:
+    """Judge all claims that the tables can decide, and write a row for each; print what was left out, and why.
+
+    Args:
+        tables: analysis, method, seed and parquet file.
+        context: the experiment.
+        output: a csv with `COLUMNS`.
+
+    Raises:
+        FileError: a table is damaged, or the result cannot be written.
+    """
+    cases = list(decidable(context))
+    for name in dict.fromkeys(claim.name for claim in CLAIMS):
+        if name not in {claim.name for claim, _ in cases}:
+            print(f"left out {name}: the experiment lacks its methods or analyses")
+    verdicts, left_out = judge(cases, read_curves(cases, tables))
+    for name, reason in left_out.items():
+        print(f"left out {name}: {reason}")
+    write_csv(verdicts, output)
+
+
+def judge(cases: Iterable[tuple[Claim, Case]], curves: Curves) -> tuple[pd.DataFrame, dict[str, str]]:
+    """A row with `COLUMNS` for each case of a claim, and what cannot be decided, with reasons."""
+    import pandas as pd
+
+    rows, left_out = [], {}
+    for claim, of in cases:
+        try:
+            rows.append(_row(claim, of, curves))
+        except NotMeasuredError as error:
+            left_out[full_name(claim, of)] = str(error)
+    return pd.DataFrame(rows, columns=list(COLUMNS)), left_out
+
+
+def read_curves(
+    cases: Iterable[tuple[Claim, Case]], tables: Iterable[tuple[str, str, int, Path]]
+) -> dict[tuple[Rows, str], Curve]:
+    """What the claims look at, by rows and method; a table is in memory only while it is read."""
+    paths: dict[tuple[str, str], dict[int, Path]] = {}
+    for analysis, method, seed, path in tables:
+        paths.setdefault((analysis, method), {})[seed] = path
+    wanted: dict[tuple[str, str], dict[Rows, None]] = {}
+    for claim, of in cases:
+        for measure, trained in itertools.product(claim.measures(of), of.methods):
+            wanted.setdefault((measure.rows.analysis, trained.name), {})[measure.rows] = None
+    found: dict[tuple[Rows, str], dict[int, pd.Series[float]]] = {}
+    for (analysis, method), of_pair in wanted.items():
+        for seed, path in paths.get((analysis, method), {}).items():
+            table = read_parquet(path)
+            for rows in of_pair:
+                if (series := select(table, rows)) is not None:
+                    found.setdefault((rows, method), {})[seed] = series
+    return _aligned(found)
+
+
+def select(table: pd.DataFrame, rows: Rows) -> pd.Series[float] | None:
+    """Mean value by sample and place of the rows that are wanted; None where the table has no such column or row."""
+    columns = [rows.value, "sample", *(key for key, _ in rows.where), *([rows.axis] if rows.axis else [])]
+    if not set(columns) <= set(table.columns):
+        return None
+    chosen = np.ones(len(table), dtype=bool)
+    for key, wanted in rows.where:
+        chosen &= (table[key] == wanted).to_numpy()
+    if not chosen.any():
+        return None
+    part = table[chosen]
+    values = rows.transform(part[rows.value].to_numpy(np.float64))
+    places = part[rows.axis].to_numpy(np.float64) if rows.axis else np.zeros(len(part))
+    return part.assign(value=values, place=places).groupby(["sample", "place"])["value"].mean()
+
+
+def _aligned(found: Mapping[tuple[Rows, str], Mapping[int, pd.Series[float]]]) -> dict[tuple[Rows, str], Curve]:
+    """Arrays in which all methods have the same samples at the same index, for each `Rows`."""
+    samples: dict[Rows, Floats] = {}
+    for (rows, _), by_seed in found.items():
+        for series in by_seed.values():
+            here = series.index.get_level_values("sample").unique().to_numpy()
+            samples[rows] = np.union1d(samples[rows], here) if rows in samples else np.sort(here)
+    curves = {}
+    for (rows, method), by_seed in found.items():
+        grids = [by_seed[seed].unstack("place") for seed in sorted(by_seed)]
+        axis = np.unique(np.concatenate([grid.columns.to_numpy(np.float64) for grid in grids]))
+        values = [grid.reindex(index=samples[rows], columns=axis).to_numpy(np.float64) for grid in grids]
+        curves[rows, method] = Curve(np.stack(values), axis, tuple(sorted(by_seed)))
+    return curves
+
+
+def _row(claim: Claim, of: Case, curves: Curves) -> dict[str, Any]:
+    measures = claim.measures(of)
+    used = [(measure, _curve(measure, method, curves)) for method in of.methods for measure in measures]
+    numbers = [measure.reduction(scattered_means(curve.values, curve.seeds), curve.axis) for measure, curve in used]
+    estimate, low, high = interval(claim.combination(numbers))
+    return {
+        "claim": full_name(claim, of),
+        "section": claim.section,
+        "statement": words(claim.statement, of),
+        "statistic": words(claim.statistic, of),
+        "estimate": estimate,
+        "low": low,
+        "high": high,
+        "criterion": claim.rule.criterion(),
+        "verdict": claim.rule.decide(low, high),
+        "figure": claim.figure,
+        "seeds": min(len(curve.seeds) for _, curve in used),
+        "samples": min(curve.values.shape[1] for _, curve in used),
+    }
+
+
+def _curve(measure: Measure, method: Method, curves: Curves) -> Curve:
+    """
+    Raises:
+        NotMeasuredError: there is none.
+    """
+    try:
+        return curves[measure.rows, method.name]
+    except KeyError:
+        raise NotMeasuredError(f"{measure.rows.analysis} of {method.name} was not measured") from None

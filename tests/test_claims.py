@@ -1,0 +1,355 @@
+"""Verdicts: in a world where the paper is right, in one where it is wrong, and where seeds disagree."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from opnorm import analysis, figures
+from opnorm.claims import methods
+from opnorm.claims.claim import full_name, words
+from opnorm.claims.methods import Context, Method, describe
+from opnorm.claims.registry import CLAIMS, decidable, needed
+from opnorm.claims.run import COLUMNS, write_claims
+from opnorm.claims.verdict import Above, Below, Rule, Within
+from opnorm.errors import FileError
+from opnorm.settings import Experiment
+from opnorm.tables import write_parquet
+
+PAPER, OPPOSITE = "paper", "opposite"
+EPSILON, LINF_EPSILON = 1.0, 0.1
+SAMPLES, TEST_SAMPLES = 10, 200
+RANKS = np.arange(1, 25)
+DISTANCES = np.array([0.0, 0.5, 1.0, 2.0])
+RADII = np.array([0.0, 0.5, 1.0, 2.0])
+
+
+def method(name: str, objective: str, group: str = methods.MAIN, steps: int = 10, **options: Any) -> Method:
+    inside = group == methods.LINF
+    norm, epsilon = (math.inf, LINF_EPSILON) if inside else (2.0, EPSILON)
+    return Method(name, name.replace("_", " "), objective, group, options, norm, epsilon, steps)
+
+
+METHODS = (
+    method("standard", "standard"),
+    method("adversarial", "adversarial"),
+    method("global", "global_snr", weight=1.0),
+    method("exact", "data_dependent_snr", weight=1.0),
+    method("power", "data_dependent_snr", weight=1.0, solver="power"),
+    method("global_ten", "global_snr", "explanations", weight=1.0, iterations=10),
+    method("fgm", "adversarial", "explanations", steps=1),
+    method("gradient", "input_gradient", "explanations", weight=1.0),
+    method("frobenius", "frobenius", "explanations", weight=1.0),
+    method("mixture", "mixture", "interpolation", weight=1.0, mixture=0.5),
+    method("end", "mixture", "interpolation", weight=1.0, mixture=1.0),
+    method("at_linf", "adversarial", methods.LINF),
+    method("onr_linf", "data_dependent_snr", methods.LINF, weight=1.0, p=math.inf, q=1),
+)
+NAMES = [found.name for found in METHODS]
+ANALYSES = {name: {} for name in [*analysis.REGISTRY, "logit_spectrum", "logit_alignment"]}
+CONTEXT = Context(METHODS, 2.0, EPSILON, ANALYSES)
+
+# What decides the claims, for each method, in the two worlds.
+Levels = dict[str, dict[str, float]]
+SINGULAR_VALUE: Levels = {
+    PAPER: {"standard": 10.0, "adversarial": 6.0, "global": 10.1, "exact": 5.0, "power": 5.1, "global_ten": 10.2},
+    OPPOSITE: {"standard": 10.0, "adversarial": 9.6, "global": 6.0, "exact": 12.0, "power": 15.0, "global_ten": 9.0},
+}
+# Accuracy at the radii 0, 0.5, 1, 2 of what is robust, and of what is not, in l2.
+ROBUST, NOT_ROBUST, ALSO_NOT = (0.96, 0.8, 0.5, 0.1), (0.97, 0.4, 0.0, 0.0), (0.96, 0.4, 0.0, 0.0)
+WEAK = (0.96, 0.6, 0.2, 0.0)
+ACCURACY: dict[str, dict[str, tuple[float, ...]]] = {
+    PAPER: {
+        "standard": NOT_ROBUST, "adversarial": ROBUST, "global": ALSO_NOT, "exact": ROBUST, "power": ROBUST,
+        "global_ten": NOT_ROBUST, "fgm": WEAK, "gradient": WEAK, "frobenius": WEAK, "mixture": ROBUST,
+        "at_linf": ROBUST, "onr_linf": ROBUST,
+    },
+    OPPOSITE: {
+        "standard": (0.97, 0.0, 0.8, 0.0), "adversarial": (0.6, 0.0, 0.2, 0.1), "global": (0.97, 0.0, 1.0, 0.0),
+        "exact": (0.96, 0.0, 0.5, 0.0), "power": (0.4, 0.0, 0.8, 0.0), "global_ten": (0.9, 0.0, 0.5, 0.0),
+        **dict.fromkeys(["fgm", "gradient", "frobenius"], (0.96, 0.0, 0.5, 0.0)), "mixture": (0.9, 0.0, 0.8, 0.0),
+        "at_linf": (0.9, 0.0, 0.0, 0.0), "onr_linf": (0.9, 0.0, 0.3, 0.0),
+    },
+}  # fmt: skip
+GOOD = {"adversarial", "exact", "power"}
+
+
+def grid(samples: int = SAMPLES, **columns: Any) -> pd.DataFrame:
+    return pd.DataFrame(list(itertools.product(range(samples), *columns.values())), columns=["sample", *columns])
+
+
+def spectrum(name: str, world: str) -> pd.DataFrame:
+    table = grid(inputs=["clean", "adversarial"], rank=RANKS)
+    return table.assign(singular_value=SINGULAR_VALUE[world].get(name, 7.0) * 0.9 ** table["rank"])
+
+
+def alignment(name: str, world: str) -> pd.DataFrame:
+    table = grid(network=["trained", "random"], rank=RANKS)
+    falling, flat = 0.6 / table["rank"], 0.1 + 0.0 * table["rank"]
+    trained = table["network"] == "trained"
+    rising = 0.02 * table["rank"]
+    return table.assign(
+        cosine=np.where(trained, falling, flat) if world == PAPER else np.where(trained, rising, falling)
+    )
+
+
+def alignment_distance(name: str, world: str) -> pd.DataFrame:
+    table = grid(epsilon=[0.25, 0.5, 1.0, 2.0])
+    level = 0.5 if (name in GOOD) == (world == PAPER) else 0.3
+    slope = -0.05 if world == PAPER else 0.05
+    return table.assign(cosine=level + slope * np.log2(table["epsilon"]))
+
+
+def robustness(name: str, world: str) -> pd.DataFrame:
+    parts = []
+    for norm, scale in ((2.0, 1.0), (math.inf, LINF_EPSILON)):
+        table = grid(TEST_SAMPLES, place=range(len(RADII)))
+        accuracy = np.array(ACCURACY[world][name])[table["place"]]
+        # The same share of the samples in every run.
+        correct = (table["sample"] + 0.5) / TEST_SAMPLES < accuracy
+        parts.append(table.assign(norm=norm, epsilon=scale * RADII[table["place"]], correct=correct))
+    return pd.concat(parts, ignore_index=True).drop(columns="place")
+
+
+def linearity(name: str, world: str) -> pd.DataFrame:
+    table = grid(direction=["random", "adversarial"], distance=DISTANCES)
+    size = 1.0 if (name in GOOD) == (world == PAPER) else 4.0
+    ahead = (table["direction"] == "adversarial") == (world == PAPER)
+    x, size = table["distance"], size * np.where(ahead, 3.0, 1.0)
+    bent = 0.1 * x + np.maximum(x - 1.0, 0.0) if world == PAPER else np.minimum(x, 1.0)
+    return table.assign(deviation=size * bent, linear=5.0 * x if world == PAPER else 1.0 * x)
+
+
+def dominant_singular_value(name: str, world: str) -> pd.DataFrame:
+    table = grid(direction=["random", "adversarial"], distance=DISTANCES)
+    x, grows = table["distance"], world == PAPER and name not in GOOD
+    return table.assign(singular_value=10.0 * (1.0 + 0.8 * np.minimum(x, 1.0)) if grows else 8.0 + 0.0 * x)
+
+
+def activations(name: str, world: str) -> pd.DataFrame:
+    table = grid(center=["data", "uniform"], direction=["random", "adversarial"], distance=DISTANCES)
+    at_data, good = table["center"] == "data", name in GOOD
+    factor = np.where(at_data == (world == PAPER), 0.5, 1.0) if good else 1.0
+    return table.assign(shared=1.0 - 0.2 * table["distance"] * factor)
+
+
+def theorem(name: str, world: str) -> pd.DataFrame:
+    table = grid(p=[1.0, 2.0, math.inf], q=[1.0, 2.0, math.inf], iteration=[1, 2], in_cell=[True, False])
+    agree = (table["sample"] % 2 == 0) | (world == PAPER)
+    return table.assign(difference=np.where(table["in_cell"] & agree, 1e-12, 0.3))
+
+
+def theorem_distance(name: str, world: str) -> pd.DataFrame:
+    table = grid(p=[1.0, 2.0, math.inf], q=[1.0, 2.0, math.inf], epsilon=[0.5, 2.0])
+    looked_at = (table["p"] == 2.0) & (table["q"] == 2.0)
+    return table.assign(cosine=np.where(looked_at == (world == PAPER), 0.97, 0.6))
+
+
+TABLES: dict[str, Callable[[str, str], pd.DataFrame]] = {
+    "spectrum": spectrum, "logit_spectrum": spectrum, "alignment": alignment, "logit_alignment": alignment,
+    "alignment_distance": alignment_distance, "robustness": robustness, "linearity": linearity,
+    "dominant_singular_value": dominant_singular_value, "activations": activations, "theorem": theorem,
+    "theorem_distance": theorem_distance,
+}  # fmt: skip
+
+
+def judged(folder: Path, worlds: list[str]) -> pd.DataFrame:
+    """The verdicts on runs of which each seed lives in a world."""
+    tables = []
+    for (kind, name), (seed, world) in itertools.product(needed(CONTEXT), enumerate(worlds)):
+        path = folder / f"{kind}-{name}-{seed}.parquet"
+        TABLES[kind](name, world).to_parquet(path)
+        tables.append((kind, name, seed, path))
+    write_claims(tables, CONTEXT, folder / "claims.csv")
+    return pd.read_csv(folder / "claims.csv")
+
+
+@pytest.fixture(scope="module")
+def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    """Expected verdict -> row's name -> verdict."""
+    worlds = {"supported": [PAPER] * 3, "refuted": [OPPOSITE] * 3, "inconclusive": [PAPER, OPPOSITE]}
+    found = {expected: judged(tmp_path_factory.mktemp(expected), seeds) for expected, seeds in worlds.items()}
+    return {expected: dict(zip(table["claim"], table["verdict"], strict=True)) for expected, table in found.items()}
+
+
+PLANNED = {"logit_spectrum", "logit_alignment", "interpolation"}
+CASES = list(decidable(CONTEXT))
+ROWS = [full_name(claim, of) for claim, of in CASES]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_claim_can_be_supported_refuted_and_left_open(row: str, verdicts: dict[str, dict[str, str]]) -> None:
+    assert {expected: of_world[row] for expected, of_world in verdicts.items()} == {name: name for name in verdicts}
+
+
+def test_there_is_a_row_for_every_claim_and_no_other(verdicts: dict[str, dict[str, str]]) -> None:
+    assert len(ROWS) == len(set(ROWS))
+    assert {claim.name for claim, _ in CASES} == {claim.name for claim in CLAIMS}
+    assert all(set(of_world) == set(ROWS) for of_world in verdicts.values())
+
+
+@pytest.mark.parametrize(("rule", "interval", "verdict"), [
+    (Above(0.5), (0.6, 0.9), "supported"),
+    (Above(0.5), (0.1, 0.4), "refuted"),
+    (Above(0.5), (0.4, 0.6), "inconclusive"),
+    (Above(0.5), (0.5, 0.5), "inconclusive"),
+    (Below(0.5), (0.1, 0.4), "supported"),
+    (Below(0.5), (0.6, 0.9), "refuted"),
+    (Below(0.5), (0.4, 0.6), "inconclusive"),
+    (Within(-0.1, 0.1), (-0.05, 0.09), "supported"),
+    (Within(-0.1, 0.1), (0.11, 0.2), "refuted"),
+    (Within(-0.1, 0.1), (-0.3, -0.11), "refuted"),
+    # A difference that is not shown, and equality that is not shown either.
+    (Within(-0.1, 0.1), (-0.3, 0.3), "inconclusive"),
+    (Within(-0.1, 0.1), (0.05, 0.3), "inconclusive"),
+    (Within(-0.1, 0.1), (-math.inf, math.inf), "inconclusive"),
+])  # fmt: skip
+def test_rules_decide_on_intervals(rule: Rule, interval: tuple[float, float], verdict: str) -> None:
+    assert rule.decide(*interval) == verdict
+
+
+def test_rules_say_what_they_ask_for() -> None:
+    assert [rule.criterion() for rule in (Above(0.5), Below(0.9), Within(-0.05, 0.05))] == [
+        "above 0.5", "below 0.9", "between -0.05 and 0.05",
+    ]  # fmt: skip
+
+
+def test_estimates_are_what_a_loop_finds(tmp_path: Path) -> None:
+    table = judged(tmp_path, [PAPER]).set_index("claim")
+    assert list(table.reset_index().columns) == list(COLUMNS)
+    assert table.loc["spectrum_dampened.exact", "estimate"] == pytest.approx(0.5)
+    # Accuracies at the radii 0.5 and 1.0.
+    assert table.loc["more_robust_than_standard.adversarial", "estimate"] == pytest.approx(0.65 - 0.2)
+    assert table.loc["training_epsilon_suffices.standard", "estimate"] == 0.0
+    assert table.loc["explanations_less_robust.fgm", "estimate"] == pytest.approx(0.4 - 0.65)
+    # 0.3 at distance 1 on a change of 5; slopes of 1.1 and 0.1.
+    assert table.loc["linear_in_ball.exact", "estimate"] == pytest.approx(0.06)
+    assert table.loc["flat_then_growing.exact", "estimate"] == pytest.approx(11.0)
+    assert table.loc["alignment_falls_with_epsilon.standard", "estimate"] == pytest.approx(-0.05)
+    assert table.loc["cells_mainly_on_data.exact", "estimate"] == pytest.approx(0.5)
+    assert table.loc["spectrum_dampened.exact", "statement"].startswith("exact dampens")
+    assert table.loc["alignment_strong.exact", "estimate"] == pytest.approx(1.0 / np.mean(1.0 / np.arange(13, 25)))
+
+
+def test_a_single_seed_is_judged_by_its_samples(tmp_path: Path) -> None:
+    table = judged(tmp_path, [PAPER]).set_index("claim")
+    assert (table["seeds"] == 1).all()
+    robust = table.loc["more_robust_than_standard.adversarial"]
+    assert robust["low"] < robust["estimate"] < robust["high"]
+    assert robust["samples"] == TEST_SAMPLES
+    assert (table["verdict"] == "supported").all()
+
+
+def test_order_and_names_of_tables_and_methods_decide_nothing(tmp_path: Path) -> None:
+    tables = []
+    for (kind, make), name, (seed, world) in itertools.product(TABLES.items(), NAMES[:5], enumerate([PAPER, OPPOSITE])):
+        path = tmp_path / f"{kind}-{name}-{seed}.parquet"
+        make(name, world).to_parquet(path)
+        tables.append((kind, name, seed, path))
+    write_claims(tables, CONTEXT, tmp_path / "one.csv")
+    write_claims(tables[::-1], CONTEXT, tmp_path / "other.csv")
+    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "other.csv").read_bytes()
+
+    renamed = tuple(Method(**{**vars(found), "name": f"m{place}"}) for place, found in enumerate(METHODS))
+    again = [(kind, f"m{NAMES.index(name)}", seed, path) for kind, name, seed, path in tables]
+    write_claims(again, Context(renamed, 2.0, EPSILON, ANALYSES), tmp_path / "renamed.csv")
+    one, other = (pd.read_csv(tmp_path / f"{name}.csv").drop(columns="claim") for name in ("one", "renamed"))
+    pd.testing.assert_frame_equal(one, other)
+
+
+def test_what_was_not_measured_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    context = Context(METHODS[:2], 2.0, EPSILON, {"spectrum": {}, "robustness": {}, "linearity": {}})
+    tables = []
+    for name in NAMES[:2]:
+        write_parquet(spectrum(name, PAPER), tmp_path / f"spectrum-{name}.parquet")
+        # A grid that does not reach the training epsilon.
+        short = linearity(name, PAPER).query("distance < 1.0").drop(columns="linear")
+        write_parquet(short, tmp_path / f"linearity-{name}.parquet")
+        tables += [(kind, name, 0, tmp_path / f"{kind}-{name}.parquet") for kind in ("spectrum", "linearity")]
+    write_claims(tables, context, tmp_path / "claims.csv")
+    assert [*pd.read_csv(tmp_path / "claims.csv")["claim"]] == [
+        "spectrum_dampened.adversarial",
+        "more_linear.adversarial.random",
+        "more_linear.adversarial.adversarial",
+        "least_linear_adversarially.standard",
+        "least_linear_adversarially.adversarial",
+    ]
+    printed = capsys.readouterr().out
+    assert "left out theorem_exact: the experiment lacks its methods or analyses" in printed
+    assert "left out more_robust_than_standard.adversarial: robustness of adversarial was not measured" in printed
+    assert "left out flat_then_growing.adversarial: nothing was measured" in printed
+
+
+def test_no_tables_at_all_give_an_empty_table(tmp_path: Path) -> None:
+    write_claims([], CONTEXT, tmp_path / "claims.csv")
+    found = pd.read_csv(tmp_path / "claims.csv")
+    assert found.empty
+    assert list(found.columns) == list(COLUMNS)
+
+
+def test_a_damaged_table_is_named(tmp_path: Path) -> None:
+    (tmp_path / "0.parquet").write_text("no table")
+    with pytest.raises(FileError, match="0.parquet"):
+        write_claims([("spectrum", "standard", 0, tmp_path / "0.parquet")], CONTEXT, tmp_path / "claims.csv")
+
+
+def test_an_experiment_in_another_norm_has_no_claims_on_distances_in_l2() -> None:
+    names = {claim.name for claim, _ in decidable(Context(METHODS, math.inf, 0.1, ANALYSES))}
+    assert not names & {"more_linear", "singular_value_kept_low", "cells_larger", "alignment_above_standard"}
+    assert "equally_robust" in names
+
+
+def test_the_tables_that_are_needed_are_those_of_the_cases() -> None:
+    context = Context(METHODS, 2.0, EPSILON, {"robustness": {}, "spectrum": {}})
+    assert {name for name, _ in needed(context)} == {"robustness", "spectrum"}
+    assert {method for name, method in needed(context) if name == "robustness"} == set(NAMES) - {"end"}
+    assert ("spectrum", "fgm") not in needed(context)
+
+
+@pytest.mark.parametrize(("claim", "of"), CASES, ids=ROWS)
+def test_every_claim_is_in_words_and_has_a_figure(claim: Any, of: Any) -> None:
+    for text in (claim.statement, claim.statistic):
+        assert "{" not in words(text, of)
+    assert of.methods[0].label in words(claim.statement + claim.statistic, of)
+    assert claim.figure in figures.REGISTRY or claim.figure in PLANNED
+
+
+def test_margins_and_claims_are_documented() -> None:
+    from opnorm.claims import margins
+
+    text = (Path(__file__).parents[1] / "docs/claims.md").read_text(encoding="utf-8")
+    for name in (name for name, number in vars(margins).items() if isinstance(number, float)):
+        assert f"`{name}` = {getattr(margins, name):g}" in text, name
+    for claim in CLAIMS:
+        assert f"`{claim.name.removeprefix('logit_')}`" in text, claim.name
+
+
+@pytest.mark.parametrize("name", ["digits", "digits_full", "cifar10", "cifar10_wrn", "cifar10_small", "smoke"])
+def test_the_experiments_at_hand_have_claims(name: str) -> None:
+    root = Path(__file__).parents[1]
+    config, schema = (
+        yaml.safe_load((root / path).read_text(encoding="utf-8"))
+        for path in (f"config/{name}.yaml", "workflow/schemas/experiment.schema.yaml")
+    )
+    experiment = Experiment.from_config(config, schema, name)
+    context = Context.from_dict(describe(experiment))
+    assert [found.name for found in context.methods] == [found.name for found in experiment.methods]
+    names = [full_name(claim, of) for claim, of in decidable(context)]
+    assert len(names) == len(set(names)) > 0
+
+
+def test_verdicts_need_no_torch() -> None:
+    program = "import sys, opnorm.claims.run; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
+    light = "import sys, opnorm.claims.registry; assert 'pandas' not in sys.modules"
+    subprocess.run([sys.executable, "-c", light], check=True)

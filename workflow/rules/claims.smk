@@ -1,0 +1,22 @@
+rule claims:
+    input:
+        [
+            TABLE.format(analysis=name, method=method, seed=seed)
+            for name, method, seed in plan.claimed_runs(EXPERIMENT)
+        ],
+    output:
+        CLAIMS,
+    log:
+        f"{LOGS}/claims.log",
+    benchmark:
+        f"{BENCHMARKS}/claims.tsv"
+    conda:
+        "../envs/opnorm.yaml"
+    params:
+        runs=plan.claimed_runs(EXPERIMENT),
+        context=describe(EXPERIMENT),
+        code=plan.claims_code(),
+    message:
+        "Judging the paper's claims"
+    script:
+        "../scripts/claims.py"
