@@ -342,7 +342,8 @@ def test_a_browser_shows_the_report_without_scrolling_sideways(width: int, conte
     outer = tmp_path / "outer.html"
     outer.write_text(
         f'<iframe src="report.html" width="{width}" height="800"></iframe><script>onload = () => {{'
-        "const page = document.querySelector('iframe').contentDocument.documentElement;"
+        "const inner = document.querySelector('iframe').contentDocument, page = inner.documentElement;"
+        "for (const folded of inner.querySelectorAll('details')) folded.open = true;"
         "const images = [...page.querySelectorAll('img')].every(image => image.complete && image.naturalWidth > 0);"
         "document.title = [page.scrollWidth, page.clientWidth, images].join(' '); }</script>"
     )

@@ -69,7 +69,7 @@ def numbers(path: Path, caption: str, context: FigureContext, *, opened: bool = 
         class_="download",
     )
     if not 0 < len(rows) <= MOST_ROWS:
-        return element("p", link, f" ({len(rows)} rows)")
+        return element("p", link, f" ({len(rows)} rows)", class_="download")
     shown = table(list(rows[0]), [_cells(row, context) for row in rows], caption=caption, words=_words(rows))
     return element("details", element("summary", f"Numbers ({len(rows)} rows)"), shown, element("p", link), open=opened)
 

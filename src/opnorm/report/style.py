@@ -63,16 +63,18 @@ dt { color: var(--quiet); }
 dd { margin: 0; min-width: 0; overflow-wrap: anywhere; }
 pre { background: var(--shade); border-radius: 4px; padding: .75rem 1rem; font-size: .92rem; line-height: 1.4; }
 pre code { overflow-wrap: normal; }
+@media (max-width: 58rem) {
+  .claims, .claims tbody, .claims tr, .claims th, .claims td { display: block; width: auto !important; }
+  .claims thead { display: none; }
+  .claims tr { padding: .6rem 0; border-bottom: 1px solid var(--rule); }
+  .claims th, .claims td { border: 0; padding: .1rem 0; }
+}
 @media (max-width: 40rem) {
   body { padding: .5rem .9rem 3rem; }
   h1 { font-size: 1.55rem; }
   dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin-bottom: .6rem; }
   .plot .wide { max-width: none; width: 38rem; }
-  .claims, .claims tbody, .claims tr, .claims th, .claims td { display: block; width: auto !important; }
-  .claims thead { display: none; }
-  .claims tr { padding: .6rem 0; border-bottom: 1px solid var(--rule); }
-  .claims th, .claims td { border: 0; padding: .1rem 0; }
 }
 @media print {
   :root {
