@@ -53,7 +53,8 @@ def _install_missing(seconds: float) -> None:
     if not missing:
         return
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    apt = ["apt-get", "-y", "-q", "-o", "DPkg::Lock::Timeout=120", "-o", "Dpkg::Options::=--force-confold"]
+    settings = ("DPkg::Lock::Timeout=120", "Acquire::Retries=3", "Dpkg::Options::=--force-confold")
+    apt = ["apt-get", "-y", "-q", *(f"--option={setting}" for setting in settings)]
     with _no_services():
         execute([*apt, "update"], environment=environment, seconds=seconds)
         command = [*apt, "--no-install-recommends", "install", *missing]
