@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from opnorm import launch, launch_gpu, launch_job, weights
+from opnorm import launch, launch_gpu, launch_job, launch_slurm, weights
 from opnorm.data import prepare
 from opnorm.errors import SettingsError, TrainingError
 from opnorm.launch import Launch, train_seeds
@@ -231,6 +232,48 @@ def test_a_job_that_nobody_knows(scene):
     assert scene.cluster.submitted == [[0, 1], [1]]
 
 
+@pytest.mark.parametrize("state", ["SUSPENDED", "REQUEUE_HOLD", "SPECIAL_EXIT", "CONFIGURING", "STAGE_OUT", "UNKNOWN"])
+def test_a_state_that_is_no_end_is_waited_for_and_shown(state, scene, capsys):
+    scene.clock.at(20, lambda: scene.ends("1_0", state))
+    scene.clock.at(2000, lambda: [scene.train(0), scene.train(1)])
+    scene.run()
+    assert scene.cluster.submitted == [[0, 1]]
+    assert f"{state}: seed 0 (job 1_0)" in capsys.readouterr().out
+
+
+def test_a_job_that_queue_and_accounting_do_not_know_for_a_while_is_waited_for(scene, capsys):
+    scene.cluster.accounting = {"1_0": "UNKNOWN"}
+    scene.clock.at(20, lambda: scene.ends("1_0", ""))
+    scene.clock.at(65, lambda: scene.ends("1_0", "RUNNING"))
+    scene.clock.at(500, lambda: [scene.train(0), scene.train(1)])
+    scene.run()
+    assert scene.cluster.submitted == [[0, 1]]
+    assert "UNKNOWN: seed 0 (job 1_0)" in capsys.readouterr().out
+
+
+def test_a_result_that_a_slow_file_system_shows_late_is_waited_for(scene):
+    scene.clock.at(20, lambda: [scene.ends("1_0", "COMPLETED"), scene.train(1)])
+    scene.clock.at(70, lambda: scene.train(0))
+    scene.run()
+    assert scene.cluster.submitted == [[0, 1]]
+
+
+@pytest.mark.parametrize("year", [1980, 2100])
+def test_a_nodes_clock_does_not_matter(year, scene):
+    seconds = (year - 1970) * 365 * 24 * 3600
+
+    def train(seed):
+        scene.checkpoint(seed, 7)
+        scene.train(seed)
+        for path in scene.runs.folder(seed).iterdir():
+            os.utime(path, (seconds, seconds))
+
+    train(0)
+    scene.clock.at(100, lambda: train(1))
+    scene.run()
+    assert scene.cluster.submitted == [[1]]
+
+
 def test_accounting_is_believed_where_the_queue_has_forgotten(scene):
     scene.cluster.accounting = {"1_0": "CANCELLED"}
     scene.clock.at(20, lambda: [scene.ends("1_0", ""), scene.train(1)])
@@ -296,6 +339,18 @@ def test_a_refusal_is_told_once(scene):
     assert scene.clock.now <= 1
 
 
+@pytest.mark.parametrize(
+    ("number", "end"), [(signal.SIGINT, Interrupted), (signal.SIGTERM, Interrupted), (signal.SIGHUP, LeftAlone)]
+)
+def test_a_signal_ends_a_pause_and_nothing_else(number, end):
+    before = signal.getsignal(number)
+    with Interruptions() as interruptions:
+        signal.raise_signal(number)
+        with pytest.raises(end):
+            interruptions.pause(60)
+    assert signal.getsignal(number) == before
+
+
 def test_two_launchers_of_the_same_runs_take_turns(tmp_path):
     entered = []
     with launch._alone(tmp_path, Interruptions()):
@@ -343,6 +398,7 @@ def test_snakemakes_resources_become_sbatchs():
     assert options["wckey"] is None
     assert "qos" not in options
     assert submission_options({"runtime": 1}, 1)["signal_delay_s"] == 30
+    assert submission_options({"parallel_seeds": 7}, 1)["array_parallelism"] == 7
 
 
 def test_what_an_enclosing_job_says_of_itself_is_forgotten(monkeypatch):
@@ -359,6 +415,15 @@ def test_a_cluster_without_clients_does_not_answer(tmp_path, monkeypatch):
     assert slurm.ended(["1"]) == {}
     with pytest.raises(TrainingError, match="srun"):
         slurm.submit([])
+
+
+def test_accounting_that_hangs_is_no_answer(tmp_path, monkeypatch):
+    sacct = tmp_path / "sacct"
+    sacct.write_text("#!/bin/sh\nexec sleep 60\n")
+    sacct.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(launch_slurm, "_ANSWER_SECONDS", 0.2)
+    assert Slurm(tmp_path, "name", {}, 1).ended(["1"]) == {}
 
 
 @pytest.mark.parametrize("answer", ["error: Unable to contact slurm controller", ""])

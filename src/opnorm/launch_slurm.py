@@ -16,6 +16,8 @@ from opnorm.launch_job import TrainingJob
 # submitted from there.
 SITE_VARIABLES = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT")
 _SIGNAL_SECONDS = 120
+# The controller or accounting may be slow; a launcher asks again later.
+_ANSWER_SECONDS = 60.0
 
 
 class Slurm:
@@ -144,6 +146,6 @@ def _is_site(option: str) -> bool:
 def _ask(command: Sequence[str]) -> str | None:
     """Standard output; None if the command is missing, fails or takes too long."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=_ANSWER_SECONDS).stdout
     except (OSError, subprocess.SubprocessError):
         return None
