@@ -80,6 +80,7 @@ SlurmdParameters=config_overrides
 NodeName={node} NodeAddr=127.0.0.1 CPUs=8 RealMemory=16000 Gres=gpu:2 State=UNKNOWN
 PartitionName=DEFAULT Nodes={node} MaxTime=60 DefaultTime=5
 PartitionName=low Default=YES PriorityTier=1 PreemptMode=REQUEUE GraceTime={grace_seconds}
+PartitionName=cancel PriorityTier=1 PreemptMode=CANCEL GraceTime=20
 PartitionName=high PriorityTier=10 PreemptMode=OFF
 """
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import machine
 import pytest
 from cluster import Cluster, cluster
+from project import Project
 
 HERE = Path(__file__).parent
 WANTED = "a SLURM cluster was not asked for: `pytest tests/slurm --slurm`, or OPNORM_SLURM=1"
@@ -51,3 +52,11 @@ def slurm(shared_cluster: Cluster) -> Iterator[Cluster]:
     shared_cluster.clear()
     yield shared_cluster
     shared_cluster.clear()
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project that has trained two seeds of the long experiment without interruption."""
+    made = Project(tmp_path_factory.mktemp("project"))
+    made.uninterrupted(seeds=2)
+    return made

@@ -136,6 +136,15 @@ class Run:
         self.wait_until(lambda: str(seed) in self._jobs(), "the submission")
         return str(self._jobs()[str(seed)]["job"])
 
+    def log_of(self, job: str) -> str:
+        """What a job wrote, its runs after each other."""
+        path = self.checkpoints / f"jobs/{job}_0_log.out"
+        return path.read_text() if path.exists() else ""
+
+    def resumed(self, job: str) -> list[int]:
+        """The steps after which a job's runs went on."""
+        return [int(step) for step in re.findall(r"resumed after step (\d+) of", self.log_of(job))]
+
     def _jobs(self) -> dict[str, Any]:
         try:
             return dict(json.loads((self.checkpoints / "jobs.json").read_text())["jobs"])
@@ -177,6 +186,20 @@ def model(experiment: str, seed: int) -> str:
 def is_empty(slurm: Cluster) -> bool:
     """Whether no job is queued or runs."""
     return not slurm.run("squeue", "--noheader")
+
+
+def launcher_of(snakemake: int) -> int:
+    """The process that waits for the jobs of the training rule."""
+    found = subprocess.run(
+        ["pgrep", "--parent", str(snakemake), "--full", r"\.train\.py"], capture_output=True, text=True, check=False
+    )
+    return int(found.stdout.split()[0])
+
+
+def peak_memory_mb(pid: int) -> float:
+    """The most that a process has had in memory."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) / 1024
 
 
 def _replace(path: Path, old: str, new: str) -> None:

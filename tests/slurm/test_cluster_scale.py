@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from cluster import Cluster
 from machine import wait_until
-from project import Project, is_empty
+from project import Project, is_empty, peak_memory_mb
 
 HERE = Path(__file__).parent
 METHODS, SEEDS = 20, 15
@@ -54,7 +54,7 @@ def test_300_trainings_are_held_lightly(slurm: Cluster, tmp_path: Path) -> None:
     try:
         wait_until(lambda: queued(slurm) == METHODS * SEEDS, "300 trainings in the queue", seconds=120, interval=1)
         time.sleep(60)
-        megabytes = [resident(launcher.pid) for launcher in launchers]
+        megabytes = [peak_memory_mb(launcher.pid) for launcher in launchers]
         queries = [(when, command) for when, command in slurm.calls("squeue") if when > begun]
         for launcher in launchers:
             launcher.send_signal(signal.SIGINT)
@@ -79,8 +79,3 @@ def test_300_trainings_are_held_lightly(slurm: Cluster, tmp_path: Path) -> None:
 
 def queued(slurm: Cluster) -> int:
     return sum(job["state"] in ("PENDING", "RUNNING") for job in slurm.squeue())
-
-
-def resident(pid: int) -> float:
-    """The most that a process has had in memory, in MB."""
-    return int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()).group(1)) / 1024

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,22 @@ SMOKE = "config/smoke.yaml"
 
 def test_the_smoke_experiment_to_figures(slurm: Cluster, tmp_path: Path) -> None:
     project = Project(tmp_path)
+    # A method with seeds of its own has a training rule of its own, with the profile's resources of `train`.
+    smoke = tmp_path / SMOKE
+    smoke.write_text(smoke.read_text().replace("    weight: 0.05\n", "    weight: 0.05\n    seeds: [0]\n"))
     done = project.run(config=SMOKE)
     assert done.returncode == 0, done.stdout + done.stderr
     results = tmp_path / "results/smoke"
     for figure in ("spectrum", "alignment", "robustness", "linearity", "dominant_singular_value", "activations"):
         for suffix in ("pdf", "png", "csv"):
             assert (results / f"figures/{figure}.{suffix}").stat().st_size > 200
-    assert "submitted seed 0" in (results / "logs/train/standard.log").read_text()
+    logs = [(results / f"logs/train/{method}.log").read_text() for method in ("standard", "dd_snr")]
+    submitted = [re.search(r"(\S+) submitted seed 0", log).group(1) for log in logs]
+    trained = [re.search(r"(\S+) .*: trained", log).group(1) for log in logs]
+    assert max(submitted) <= min(trained)  # all methods wait at once
+    for method in ("standard", "dd_snr"):
+        (script,) = (results / f"checkpoints/{method}/jobs").glob("*_submission.sh")
+        assert "#SBATCH --gres=gpu:1\n" in script.read_text()
     assert len(slurm.calls("sbatch")) >= 1 + 2 + 2 + 12 + 7
     for profile, more in (
         ("slurm", "--set-resources=train:runtime=3"),
