@@ -7,7 +7,6 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from opnorm.models.classifier import Classifier
-from opnorm.modes import twice_differentiable
 from opnorm.objectives.objective import Loss, Objective
 from opnorm.options import NonNegative, Size
 from opnorm.threat_model import ThreatModel
@@ -30,8 +29,7 @@ class Frobenius(Objective):
 
     def forward(self, model: Classifier, x: Tensor, y: Tensor, generator: torch.Generator) -> Loss:
         x = x.detach().requires_grad_()
-        with twice_differentiable(model):
-            z = model(x)
+        z = model(x)
         squares = torch.zeros_like(z[:, 0])
         directions = self._directions(z.detach(), generator)
         for u in directions:

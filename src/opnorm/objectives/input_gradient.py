@@ -7,7 +7,6 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from opnorm.models.classifier import Classifier
-from opnorm.modes import twice_differentiable
 from opnorm.objectives.objective import Loss, Objective
 from opnorm.options import NonNegative
 from opnorm.threat_model import ThreatModel
@@ -26,8 +25,7 @@ class InputGradient(Objective):
 
     def forward(self, model: Classifier, x: Tensor, y: Tensor, generator: torch.Generator) -> Loss:
         x = x.detach().requires_grad_()
-        with twice_differentiable(model):
-            z = model(x)
+        z = model(x)
         (gradient,) = torch.autograd.grad(cross_entropy(z, y, reduction="sum"), x, create_graph=True)
         penalty = self.weight * gradient.flatten(1).square().sum(1).mean()
         return Loss({"classification": cross_entropy(z, y), "penalty": penalty}, z)
