@@ -38,6 +38,11 @@ def spectra(r: int) -> Tensor:
     )
 
 
+def relative_error(value: Tensor, J: Tensor) -> Tensor:
+    exact = torch.linalg.svdvals(J)[:, 0]
+    return (value - exact).abs() / exact
+
+
 @pytest.mark.parametrize(("d", "n"), SHAPES)
 def test_value_and_vector_are_the_dominant_ones(d: int, n: int) -> None:
     J = with_spectrum(0, d, n, spectra(min(d, n)))
@@ -48,7 +53,8 @@ def test_value_and_vector_are_the_dominant_ones(d: int, n: int) -> None:
     torch.testing.assert_close(lengths, torch.ones_like(lengths), rtol=0.0, atol=ROUNDING)
     attained = torch.linalg.vector_norm(DenseOperator(J).matvec(found.right), dim=1)
     torch.testing.assert_close(attained, expected, rtol=ROUNDING, atol=0.0)
-    assert (found.residual <= 1e-13).all()
+    assert (found.error <= 1e-13).all()
+    assert (found.error <= found.residual).all()
     assert found.iterations <= min(d + 1, n)
 
 
@@ -76,7 +82,7 @@ def test_the_residual_is_true_and_bounds_the_error(
     torch.testing.assert_close(found.residual, true, rtol=0.0, atol=ROUNDING)
     assert found.iterations <= iterations
     if found.iterations < iterations:
-        assert (found.residual <= tolerance).all()
+        assert (found.error <= tolerance).all()
 
 
 def test_it_ends_as_soon_as_the_tolerance_is_met_by_all() -> None:
@@ -86,9 +92,10 @@ def test_it_ends_as_soon_as_the_tolerance_is_met_by_all() -> None:
     runs = [dominant_singular_value(operator, start=start, tolerance=tolerance) for tolerance in (1e-1, 1e-3, 1e-9)]
     assert runs[0].iterations < runs[1].iterations < runs[2].iterations < 30
     for run, tolerance in zip(runs, (1e-1, 1e-3, 1e-9), strict=True):
-        assert (run.residual <= tolerance).all()
+        assert (run.error <= tolerance).all()
         earlier = dominant_singular_value(operator, start=start, tolerance=0.0, max_iterations=run.iterations - 1)
-        assert (earlier.residual > tolerance).any()
+        assert (earlier.error > tolerance).any()
+        assert (relative_error(run.value, J) <= tolerance).all()
 
 
 def test_the_residual_says_when_it_was_stopped_too_early() -> None:
@@ -96,6 +103,7 @@ def test_the_residual_says_when_it_was_stopped_too_early() -> None:
     found = dominant_singular_value(DenseOperator(J), start=gaussian(1, 2, 40), max_iterations=3)
     assert found.iterations == 3
     assert (found.residual > 1e-3).all()
+    assert (found.error > 1e-3).all()
     assert (found.value < torch.linalg.svdvals(J)[:, 0]).all()
 
 
@@ -106,3 +114,11 @@ def test_a_start_shaped_like_images_in_float32() -> None:
     # Some float32 roundings of 6e-8 per step.
     torch.testing.assert_close(found.value, torch.linalg.svdvals(J)[:, 0], rtol=2e-6, atol=0.0)
     assert found.right.shape == (6, 12)
+
+
+@pytest.mark.parametrize("decay", [0.5, 0.9, 0.99])
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-3, 1e-6])
+def test_the_value_is_as_close_as_was_asked_for(decay: float, tolerance: float) -> None:
+    J = with_spectrum(0, 60, 90, decay ** torch.arange(60, dtype=torch.float64).expand(20, -1))
+    found = dominant_singular_value(DenseOperator(J), start=gaussian(1, 20, 90), tolerance=tolerance)
+    assert (relative_error(found.value, J) <= tolerance).all()

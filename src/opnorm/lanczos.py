@@ -17,6 +17,7 @@ class DominantSingularValue:
 
     value: Tensor  # (B,), at most sigma_1 up to rounding
     residual: Tensor  # (B,), |J^T u - sigma v|_2 / sigma: a singular value lies within residual * value of `value`
+    error: Tensor  # (B,), estimated relative error of `value`, at most the residual
     right: Tensor  # (B, n), v
     iterations: int
 
@@ -32,11 +33,12 @@ def dominant_singular_value(
     Args:
         operator: J.
         start: nonzero (B, n) or shaped like the inputs; a random one, so that v_1 is not missed.
-        tolerance: relative residual at which the iteration ends, for every example of the batch.
-        max_iterations: it also ends here; the residual tells.
+        tolerance: relative error of the value at which the iteration ends, for every example of the batch; estimated
+            by `_error`.
+        max_iterations: it also ends here; residual and error tell.
 
     Returns:
-        Value, residual, right singular vector and the number of iterations.
+        Value, residual, error, right singular vector and the number of iterations.
     """
     b, d, n = operator.shape
     # The start's part in the kernel of a wide J takes a step beyond the rank.
@@ -51,11 +53,22 @@ def dominant_singular_value(
         B = _extended(B, alpha, beta)
         beta, v = _normalised(_without(operator.rmatvec(u).reshape(b, n) - alpha[:, None] * v, V))
         P, S, Qh = torch.linalg.svd(B)
-        residual = beta * P[:, -1, 0].abs() / S[:, 0].clamp(min=torch.finfo(S.dtype).tiny)
-        if bool((residual <= tolerance).all()):
+        residuals = beta[:, None] * P[:, -1].abs() / S[:, :1].clamp(min=torch.finfo(S.dtype).tiny)
+        error = _error(S / S[:, :1].clamp(min=torch.finfo(S.dtype).tiny), residuals)
+        if bool((error <= tolerance).all()):
             break
     right = (V @ Qh[:, 0, :, None])[:, :, 0]
-    return DominantSingularValue(S[:, 0], residual, right, V.shape[2])
+    return DominantSingularValue(S[:, 0], residuals[:, 0], error, right, V.shape[2])
+
+
+def _error(S: Tensor, residuals: Tensor) -> Tensor:
+    """How far the largest of `S` (B, k) is from a singular value, all relative to it, by Kato and Temple: the square of
+    its residual over its distance from the next singular value, itself taken at the far end of its residual."""
+    first = residuals[:, 0]
+    if S.shape[1] == 1:
+        return first
+    gap = (S[:, 0] - S[:, 1] - residuals[:, 1]).clamp(min=torch.finfo(S.dtype).tiny)
+    return torch.minimum(first, first.square() / gap)
 
 
 def _without(x: Tensor, basis: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ def dominant_singular_value(subject: Subject, *, distances: Grid, tolerance: Pos
     Args:
         subject: what to measure on.
         distances: |z|_2, in units of images in [0, 1].
-        tolerance: relative residual at which the Lanczos iteration ends.
+        tolerance: estimated relative error at which the Lanczos iteration ends.
 
     Returns:
         Columns sample, direction, distance, singular_value, residual (relative).
