@@ -1,6 +1,6 @@
 rule claims:
     input:
-        [
+        tables=[
             TABLE.format(analysis=name, method=method, seed=seed)
             for name, method, seed in plan.claimed_runs(EXPERIMENT)
         ],

@@ -28,13 +28,14 @@ AGREEMENT = 0.9
 ROUNDING = 1e-6
 """The largest difference between float64 iterates, in units of the ball's radius, that is rounding."""
 
-ALL_BUT_ROUNDING = 0.99
-"""The smallest share of iterates that agree to rounding where all should."""
+ALL = 0.99
+"""The smallest share where it should be all: of iterates that agree to rounding, of checks that are passed."""
 
 SAME_ACCURACY = Within(-ACCURACY, ACCURACY)
 MORE_ACCURATE = Above(ACCURACY)
 LESS_ACCURATE = Below(-ACCURACY)
 NOT_MORE_ACCURATE = Below(ACCURACY)
+ALL_PASSED = Above(ALL)
 SAME_SIZE = Within(1.0 - RELATIVE, 1.0 + RELATIVE)
 SMALLER = Below(1.0 - RELATIVE)
 LARGER = Above(1.0 + RELATIVE)

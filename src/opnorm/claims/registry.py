@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from opnorm.claims import activations, alignment, linearity, robustness, sensitivity, spectrum, theorem
+from opnorm.claims import (
+    activations,
+    alignment,
+    evaluation,
+    linearity,
+    logit_direction,
+    robustness,
+    sensitivity,
+    spectrum,
+    theorem,
+)
 from opnorm.claims.claim import Case, Claim
 from opnorm.claims.methods import Context
 
@@ -14,8 +24,10 @@ CLAIMS: tuple[Claim, ...] = (
     *spectrum.CLAIMS,
     *alignment.CLAIMS,
     *robustness.CLAIMS,
+    *evaluation.CLAIMS,
     *linearity.CLAIMS,
     *activations.CLAIMS,
+    *logit_direction.CLAIMS,
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,11 @@ class Curve:
     values: Floats
     axis: Floats
     seeds: tuple[int, ...]
+
+    def of(self, seeds: Collection[int]) -> Curve:
+        """The curve of some of its seeds, or of all where it has none of them."""
+        chosen = [place for place, seed in enumerate(self.seeds) if seed in seeds] or range(len(self.seeds))
+        return Curve(self.values[list(chosen)], self.axis, tuple(self.seeds[place] for place in chosen))
 
 
 Curves = Mapping[tuple[Rows, str], Curve]
@@ -135,6 +140,8 @@ def _aligned(found: Mapping[tuple[Rows, str], Mapping[int, pd.Series[float]]]) -
 def _row(claim: Claim, of: Case, curves: Curves) -> dict[str, Any]:
     measures = claim.measures(of)
     used = [(measure, _curve(measure, method, curves)) for method in of.methods for measure in measures]
+    seeds = _compared_seeds([curve for _, curve in used])
+    used = [(measure, curve.of(seeds)) for measure, curve in used]
     numbers = [measure.reduction(scattered_means(curve.values, curve.seeds), curve.axis) for measure, curve in used]
     estimate, low, high = interval(claim.combination(numbers))
     return {
@@ -151,6 +158,11 @@ def _row(claim: Claim, of: Case, curves: Curves) -> dict[str, Any]:
         "seeds": min(len(curve.seeds) for _, curve in used),
         "samples": min(curve.values.shape[1] for _, curve in used),
     }
+
+
+def _compared_seeds(curves: Iterable[Curve]) -> set[int]:
+    """The seeds that all curves have: networks that differ in their seeds as well say less of their methods."""
+    return set.intersection(*(set(curve.seeds) for curve in curves))
 
 
 def _curve(measure: Measure, method: Method, curves: Curves) -> Curve:
