@@ -24,6 +24,7 @@ from opnorm.figures.context import FigureContext
 from opnorm.report import claims, tables
 from opnorm.report.contents import Contents, ReportFigure
 from opnorm.report.html import Html, element, join, prose, table
+from opnorm.report.interval import draw
 from opnorm.report.made_by import experiment_file
 from opnorm.report.page import render, write_report
 from opnorm.report.style import STYLE
@@ -39,10 +40,10 @@ CONFIG = {
     "analyses": {"spectrum": None, "robustness": {"l2": [0.5, 1e-07]}},
 }
 CLAIMS = [
-    ("equal", "abstract, 5.1", f"Equally robust {NASTY}", "difference", 0.012, -0.01, 0.03, "supported", "robustness"),
-    ("damped", "5.2", "Dampens", "ratio", 1.4, 1.2, 1.6, "refuted", "spectrum"),
-    ("flat", "5.3", "Is flat", "slope", -0.04, -0.08, 0.01, "inconclusive", "no such figure"),
-    ("unknown", "5.2", "Cannot be said", "ratio", "", "", "", "inconclusive", ""),
+    ("equal", "abstract, 5.1", NASTY, "gap", 0.01, -0.01, 0.03, "between -0.05 and 0.05", "supported", "robustness"),
+    ("damped", "5.2", "Dampens", "ratio", 1.4, 1.2, 1.6, "below 0.9", "refuted", "spectrum"),
+    ("flat", "5.3", "Is flat", "slope", -0.04, -0.08, 0.01, "above -0.05", "inconclusive", "no such figure"),
+    ("unknown", "5.2", "Cannot be said", "ratio", "", "", "", "below 1", "inconclusive", ""),
 ]
 
 
@@ -173,7 +174,11 @@ def test_every_figure_is_there_with_its_picture_caption_and_numbers(contents: Co
         assert figure.title in (image["alt"] or "")
         assert f"{figure.name} & its caption." in page.words
     downloads = {found["download"]: decoded(found["href"]) for found in page.all("a") if "download" in found}
-    for path in [*(Path(figure.csv) for figure in contents.figures), Path(contents.selection[0])]:
+    for path in [
+        *(Path(figure.csv) for figure in contents.figures),
+        Path(contents.selection[0]),
+        Path(contents.claims or ""),
+    ]:
         assert downloads[path.name] == path.read_bytes()
 
 
@@ -190,15 +195,42 @@ def test_verdicts_are_words_and_counted(contents: Contents) -> None:
     kinds = [c for found in page.all("span") if (c := found.get("class") or "").startswith("verdict")]
     assert kinds[3:] == ["verdict supported", "verdict refuted", "verdict inconclusive", "verdict inconclusive"]
     assert re.search(r"1 ✓ supported\s*1 ✗ refuted\s*2 \? inconclusive", page.words)
-    assert "1.4 [1.2, 1.6]" in page.words
-    assert "−0.04 [−0.08, 0.01]" in page.words
-    assert "– [–, –]" in page.words
+    assert "1.4 [1.2,\u00a01.6]" in page.words
+    assert "−0.04 [−0.08,\u00a00.01]" in page.words
+    assert "– [–,\u00a0–]" in page.words
 
 
-def test_claims_are_grouped_by_the_papers_sections_as_they_first_come(contents: Contents) -> None:
+@pytest.mark.parametrize(
+    ("criterion", "shade"),
+    [
+        # Of 150 points the numbers from 1 to 5 take those from 12 to 138.
+        ("above 1", (12.0, 138.0)),
+        ("below 5", (0.0, 138.0)),
+        ("between 1 and 5", (12.0, 126.0)),
+        ("between 1 and 1e+00", (12.0, 0.0)),
+        ("like nothing else", None),
+    ],
+)
+def test_intervals_are_drawn_over_where_they_have_to_be(criterion: str, shade: tuple[float, float] | None) -> None:
+    page = Page(draw(2.0, 1.0, 5.0, criterion) or "")
+    assert [(float(r["x"] or 0), float(r["width"] or 0)) for r in page.all("rect")] == ([shade] if shade else [])
+    line, dot = page.all("line")[0], page.all("circle")[0]
+    assert (line["x1"], line["x2"], dot["cx"]) == ("12.0", "138.0", "43.5")
+
+
+def test_what_is_not_finite_is_not_drawn() -> None:
+    assert draw(1.0, -math.inf, 2.0, "above 0") is None
+    assert draw(math.nan, 0.0, 2.0, "above 0") is None
+    assert draw(1.0, 1.0, 1.0, "above 1") is not None
+
+
+def test_claims_are_grouped_by_the_papers_sections_in_its_order(contents: Contents, tmp_path: Path) -> None:
+    write(tmp_path / "claims.csv", [claims.COLUMNS, ("old", "earlier version", *CLAIMS[1][2:]), *reversed(CLAIMS)])
     text = claims.section(contents)
-    assert re.findall(r"<h3>(.*?)</h3>", text) == ["Abstract, Section 5.1", "Section 5.2", "Section 5.3"]
-    assert text.index("Dampens") < text.index("Cannot be said") < text.index("Is flat")
+    assert re.findall(r"<h3>(.*?)</h3>", text) == [
+        "Abstract, Section 5.1", "Section 5.2", "Section 5.3", "Earlier version",
+    ]  # fmt: skip
+    assert text.index("Cannot be said") < text.index("Dampens") < text.index("Is flat")
 
 
 def test_accuracies_are_in_percent_by_method_and_attack(contents: Contents) -> None:

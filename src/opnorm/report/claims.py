@@ -5,19 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from itertools import groupby
+from pathlib import Path
 
 from opnorm.report import tables
 from opnorm.report.contents import Contents, ReportFigure
-from opnorm.report.html import Html, element, join, table
+from opnorm.report.html import Html, download, element, join, table
+from opnorm.report.interval import draw
 from opnorm.report.tables import Row
 
-COLUMNS = ("claim", "section", "statement", "statistic", "estimate", "low", "high", "verdict", "figure")
+COLUMNS = ("claim", "section", "statement", "statistic", "estimate", "low", "high", "criterion", "verdict", "figure")
 VERDICTS = {"supported": "✓", "refuted": "✗", "inconclusive": "?"}
 """Each verdict's sign; the words are in the table."""
 
 _EXPLANATION = (
-    "What decides each claim, and with which margin, was fixed before the results were seen. A claim is supported or "
-    "refuted where the whole 95 % interval says so, else inconclusive. A refuted claim is a result like any other."
+    "What decides each claim, and with which margin, was fixed before the results were seen. A claim is supported "
+    "where the whole 95 % interval is where the statistic has to be (shaded), refuted where all of it is elsewhere, "
+    "on one side, and else inconclusive. A refuted claim is a result like any other."
 )
 
 
@@ -29,13 +32,20 @@ def section(contents: Contents) -> Html:
     if not rows:
         return element("p", "None of the paper's claims can be judged with the analyses of this experiment.")
     figures = {figure.name: figure for figure in contents.figures}
-    order = list(dict.fromkeys(row["section"] for row in rows))
-    ordered = sorted(rows, key=lambda row: order.index(row["section"]))
-    parts = [_part(name, part, figures) for name, part in groupby(ordered, key=lambda row: row["section"])]
-    return join([summary(rows), element("p", _EXPLANATION), *parts])
+    ordered = groupby(sorted(rows, key=_place), key=lambda row: row["section"])
+    parts = [_part(name, part, figures) for name, part in ordered]
+    return join([_summary(rows), element("p", _EXPLANATION), *parts, element("p", download(Path(contents.claims)))])
 
 
-def summary(rows: Iterable[Row]) -> Html:
+def _place(row: Row) -> tuple[int, list[int], str]:
+    """The abstract comes first, then the paper's sections by their numbers, then what has no number."""
+    name = row["section"]
+    number = re.match(r"[\d.]+", name)
+    rank = 1 if number else (0 if name.startswith("abstract") else 2)
+    return rank, [int(part) for part in re.findall(r"\d+", number[0] if number else "")], name
+
+
+def _summary(rows: Iterable[Row]) -> Html:
     """How many claims have which verdict."""
     counts = dict.fromkeys(VERDICTS, 0)
     for row in rows:
@@ -47,23 +57,18 @@ def summary(rows: Iterable[Row]) -> Html:
 def _part(name: str, rows: Iterable[Row], figures: Mapping[str, ReportFigure]) -> Html:
     title = re.sub(r"(?<![\w.])(?=\d)", "Section ", name, count=1)
     title = title[:1].upper() + title[1:]
-    header = ("Claim", "Verdict", "Statistic", "Estimate and 95 % interval", "Figure")
+    header = ("Claim", "Verdict", "Statistic, and where it has to be", "Estimate and 95 % interval", "Figure")
     cells = [
         (
             row["statement"],
             _verdict(row["verdict"]),
-            row["statistic"],
+            join([row["statistic"], ": ", element("b", row["criterion"])]),
             _estimate(row),
             _link(row["figure"], figures),
         )
         for row in rows
     ]
-    return join(
-        [
-            element("h3", title),
-            table(header, cells, caption=f"Claims: {title}", words=5, class_="claims"),
-        ]
-    )
+    return join([element("h3", title), table(header, cells, caption=f"Claims: {title}", words=5, class_="claims")])
 
 
 def _verdict(verdict: str) -> Html:
@@ -78,4 +83,10 @@ def _link(name: str, figures: Mapping[str, ReportFigure]) -> str:
 
 def _estimate(row: Row) -> Html:
     low, high = tables.written(row["low"]), tables.written(row["high"])
-    return element("span", f"{tables.written(row['estimate'])} [{low}, {high}]", class_="estimate")
+    numbers = element("span", f"{tables.written(row['estimate'])} [{low},\u00a0{high}]", class_="estimate")
+    return join([numbers, _drawn(row)])
+
+
+def _drawn(row: Row) -> Html | None:
+    estimate, low, high = (tables.number(row[name]) for name in ("estimate", "low", "high"))
+    return draw(estimate, low, high, row["criterion"])

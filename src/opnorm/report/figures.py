@@ -11,7 +11,7 @@ from opnorm.errors import FileError
 from opnorm.figures.context import FigureContext
 from opnorm.report import tables
 from opnorm.report.contents import Contents, ReportFigure
-from opnorm.report.html import Html, data_uri, element, join, prose, table
+from opnorm.report.html import Html, data_uri, download, element, join, prose, table
 from opnorm.report.tables import Row
 
 ACCURACIES = "accuracies"
@@ -61,13 +61,7 @@ def numbers(path: Path, caption: str, context: FigureContext, *, opened: bool = 
         FileError: it cannot be read.
     """
     rows = tables.read(path)
-    link = element(
-        "a",
-        f"Download {path.name}",
-        href=data_uri(path.read_bytes(), "text/csv"),
-        download=path.name,
-        class_="download",
-    )
+    link = download(path)
     if not 0 < len(rows) <= MOST_ROWS:
         return element("p", link, f" ({len(rows)} rows)", class_="download")
     shown = table(list(rows[0]), [_cells(row, context) for row in rows], caption=caption, words=_words(rows))

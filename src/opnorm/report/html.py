@@ -6,6 +6,7 @@ import base64
 import html
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 _VOID = frozenset({"br", "hr", "img", "meta"})
 
@@ -68,6 +69,11 @@ def table(
 def data_uri(content: bytes, kind: str) -> str:
     """`content` as the address of itself; `kind` is its MIME type."""
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def download(path: Path) -> Html:
+    """A link with which a csv leaves the page."""
+    return element("a", f"Download {path.name}", href=data_uri(path.read_bytes(), "text/csv"), download=path.name)
 
 
 def prose(text: str) -> Html:

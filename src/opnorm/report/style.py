@@ -45,7 +45,12 @@ tbody th { font-weight: normal; }
 .claims thead th { white-space: normal; vertical-align: bottom; }
 .claims td:nth-child(3) { color: var(--quiet); }
 .claims td:nth-child(5) { overflow-wrap: anywhere; }
-.estimate { white-space: nowrap; font-variant-numeric: tabular-nums; }
+.claims b { color: var(--ink); font-weight: normal; white-space: nowrap; }
+.drawn { display: block; margin-top: .2rem; }
+.drawn line { stroke: var(--ink); stroke-width: 2; }
+.drawn circle { fill: var(--ink); }
+.drawn rect { fill: var(--rule); }
+.estimate { font-variant-numeric: tabular-nums; }
 .claims tr:target { background: var(--shade); }
 .verdict { white-space: nowrap; font-weight: 600; }
 .supported { color: var(--supported); }
