@@ -9,7 +9,7 @@ import pytest
 
 from opnorm import analysis, datasets, models, objectives, options
 from opnorm.errors import SettingsError
-from opnorm.options import Count, Fraction, Grid, NonNegative, Norm, Positive, Size
+from opnorm.options import Count, Counts, Fraction, Grid, NonNegative, Norm, Positive, Size
 
 ENTRY = objectives.REGISTRY["data_dependent_snr"]
 
@@ -45,6 +45,7 @@ def test_every_registered_name_resolves_and_declares_its_options(registry):
         (Count, [1, 10, "3"], [0, 1.5, "1.5", "x", True]),
         (Size, [0, 3], [-1, 0.0]),
         (Grid, [[0, 0.5], ["1e-2"], (1,)], [[], [-1], ["x"], 0.5, [math.inf], [math.nan], None]),
+        (Counts, [[1, 10], ["3"], (7,)], [[], [0], [1.5], ["x"], [True], 3, None]),
         (bool, [True, False], [1, "yes"]),
         (str, ["word"], [1]),
         (Literal["a", "b"], ["a"], ["c", 1]),
@@ -84,3 +85,9 @@ options.check_options({{"weight": 1}}, {ENTRY!r}, "here")
 sys.exit("torch" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_counts_are_whole_numbers_in_order_and_once():
+    found = options.check_value([50, "10", 50, 200], Counts, "key")
+    assert found == (10, 50, 200)
+    assert all(type(count) is int for count in found)

@@ -26,6 +26,7 @@ Fraction = Annotated[float, "fraction"]
 Count = Annotated[int, "count"]
 Size = Annotated[int, "size"]
 Grid = Annotated[tuple[float, ...], "grid"]
+Counts = Annotated[tuple[int, ...], "counts"]
 
 _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "norm": (lambda x: x in (1.0, 2.0, math.inf), "1, 2 or inf"),
@@ -73,6 +74,8 @@ def check_value(value: object, annotation: Any, where: str) -> Any:
         kind, name = get_args(annotation)
         if name == "grid":
             return _check_grid(value, where)
+        if name == "counts":
+            return _check_counts(value, where)
         fits, words = _RANGES[name]
         value = number(value)
         if not _is_a(value, kind) or not fits(value):
@@ -156,6 +159,13 @@ def _check_grid(value: object, where: str) -> tuple[float, ...]:
     return tuple(sorted(float(x) for x in values))  # type: ignore[arg-type]
 
 
+def _check_counts(value: object, where: str) -> tuple[int, ...]:
+    values = [number(x) for x in value] if isinstance(value, list | tuple) else []
+    if not values or not all(_is_a(x, int) and x >= 1 for x in values):  # type: ignore[operator]
+        raise SettingsError(f"{where}: {value!r} is not a list of one or more whole numbers of at least 1")
+    return tuple(sorted(set(values)))  # type: ignore[arg-type]
+
+
 def _is_a(value: object, kind: type) -> bool:
     if kind is float:
         return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
@@ -166,7 +176,7 @@ def _is_a(value: object, kind: type) -> bool:
 
 _TYPES: dict[str, Any] = {
     "Norm": Norm, "Positive": Positive, "NonNegative": NonNegative, "Fraction": Fraction, "Count": Count,
-    "Size": Size, "Grid": Grid, "bool": bool, "str": str,
+    "Size": Size, "Grid": Grid, "Counts": Counts, "bool": bool, "str": str,
 }  # fmt: skip
 
 
