@@ -1,0 +1,109 @@
+"""What stays correct under projected gradient ascent, and when a perturbed point is believed."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import reference
+from linear import grey_images, linear_network, radii
+from opnorm import data
+from opnorm.attacks import CrossEntropy
+from opnorm.evaluation import FarthestOverTheBorder, correct, correct_under_ascent, returned_to_ball
+from opnorm.threat_model import ThreatModel
+
+
+def random(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("norm", [1.0, 2.0, math.inf])
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), (0.2, 0.7), None])
+def test_points_outside_are_returned(norm: float, bounds: tuple[float, float] | None) -> None:
+    x = torch.rand(20, 1, 4, 4, generator=random(), dtype=torch.float64) * 0.5 + 0.2
+    far = x + torch.randn(20, 1, 4, 4, generator=random(1), dtype=torch.float64)
+    point = returned_to_ball(x, far, ThreatModel(norm, 0.3, 1, bounds=bounds))
+    for delta in (point - x).flatten(1):
+        assert reference.norm(delta, norm) <= 0.3 * (1.0 + 1e-12)
+    if bounds is not None:
+        assert bounds[0] <= point.min()
+        assert point.max() <= bounds[1]
+
+
+def test_points_inside_stay_and_what_is_not_finite_is_clean() -> None:
+    x = torch.full((3, 1, 2, 2), 0.5, dtype=torch.float64)
+    perturbed = x.clone()
+    perturbed[0] += 0.01
+    perturbed[1, 0, 0, 0] = math.nan
+    perturbed[2, 0, 1, 1] = math.inf
+    point = returned_to_ball(x, perturbed, ThreatModel(2.0, 0.1, 1))
+    assert torch.equal(point[0], perturbed[0])
+    assert torch.equal(point[1:], x[1:])
+
+
+def test_equal_logits_are_not_correct() -> None:
+    z, y = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [math.nan, 1.0]]), torch.tensor([0, 0, 0, 0])
+    assert correct(nn.Identity(), z, y).tolist() == [True, False, False, False]
+
+
+def test_the_point_over_the_border_is_kept_and_not_that_of_highest_cross_entropy() -> None:
+    still_correct = torch.tensor([[1.0, 0.9, 0.9, 0.9]])
+    wrong = torch.tensor([[0.0, 0.1, -50.0, -50.0]])
+    y = torch.tensor([0])
+    cross_entropy, ours = (loss(y, torch.empty(0)) for loss in (CrossEntropy, FarthestOverTheBorder))
+    assert cross_entropy.value(still_correct) > cross_entropy.value(wrong)
+    assert ours.value(still_correct) < 0.0 < ours.value(wrong)
+    assert torch.equal(ours.direction(wrong), cross_entropy.direction(wrong))
+
+
+@pytest.mark.parametrize("norm", [2.0, math.inf])
+def test_a_linear_network_is_broken_where_it_can_be(norm: float) -> None:
+    model, x = linear_network(10), data.to_unit(grey_images(60))
+    y = model(x).argmax(1)
+    r = radii(model, x, y, norm)
+    epsilon = float(r.median())
+    threat = ThreatModel(norm, epsilon, 50)
+    answers = correct_under_ascent(model, x, y, threat, starts=3, generator=random()).all(0)
+    # Float32 logits of order one round by 1e-6; the nearest class is not always the attack's.
+    assert answers[r > (1.0 + 1e-3) * epsilon].all()
+    assert not answers[r < 0.9 * epsilon].any()
+    assert 10 < (r < 0.9 * epsilon).sum() < 50
+
+
+def test_all_starts_of_a_sample_are_in_one_batch() -> None:
+    sizes: list[int] = []
+    model, x = linear_network(4), data.to_unit(grey_images(10))
+    model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    y = torch.zeros(10, dtype=torch.int64)
+    answers = correct_under_ascent(model, x, y, ThreatModel(2.0, 0.1, 2), starts=4, batch_size=12, generator=random())
+    assert answers.shape == (4, 10)
+    # Three samples with four starts each fit into twelve.
+    assert set(sizes) == {12, 4}
+
+
+def test_no_samples_and_less_room_than_starts() -> None:
+    model, x = linear_network(4), data.to_unit(grey_images(2))
+    y, threat = torch.zeros(2, dtype=torch.int64), ThreatModel(2.0, 0.1, 2)
+    assert correct_under_ascent(model, x[:0], y[:0], threat, starts=3, generator=random()).shape == (3, 0)
+    assert correct_under_ascent(model, x, y, threat, starts=3, batch_size=2, generator=random()).shape == (3, 2)
+
+
+def test_starts_differ_and_are_repeatable() -> None:
+    """On a network without gradients the end is the start."""
+
+    class Stairs(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            moved = (x.flatten(1).sum(1, keepdim=True) > 32.0).float()
+            return torch.cat([moved, 1.0 - moved], 1)
+
+    x, y = torch.full((40, 1, 8, 8), 0.5), torch.ones(40, dtype=torch.int64)
+    threat = ThreatModel(2.0, 0.5, 2)
+    first, again, other = (
+        correct_under_ascent(Stairs(), x, y, threat, starts=2, generator=random(seed)) for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert not torch.equal(first[0], first[1])
