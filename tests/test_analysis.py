@@ -125,7 +125,7 @@ def test_registry_and_lazy_imports() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert set(analysis.REGISTRY) == {*OPTIONS, "robustness"}
+    assert set(analysis.REGISTRY) == {*OPTIONS, "robustness", "evaluation", "sanity"}
 
 
 def test_tidy_is_a_row_per_entry() -> None:

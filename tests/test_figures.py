@@ -60,6 +60,8 @@ COLUMNS = {
     "interpolation": ["mixture", "norm", "epsilon"],
     "robustness_linf": ["method", "norm", "epsilon"],
     "explanations": ["method", "norm", "epsilon"],
+    "evaluation": ["method", "norm", "epsilon", "attack"],
+    "sanity": ["method", "check", "norm", "epsilon", "threshold"],
     "accuracies": ["method", "epsilon"],
 }
 VALUES = {
@@ -79,10 +81,14 @@ VALUES = {
     "operator_norms": "norm",
     "theorem": "difference",
     "theorem_distance": "cosine",
+    "evaluation": "correct",
+    "sanity": "value",
 }
 EXPONENTS = [1.0, 2.0, math.inf]
 DIRECTIONS, DISTANCES = ["random", "adversarial"], [0.0, 0.25, 0.5, 1.0]
-DOTS = ["accuracies", "operator_norms", "logit_direction", "interpolation"]
+DOTS = ["accuracies", "operator_norms", "logit_direction", "interpolation", "evaluation", "sanity"]
+CHECKS = ["monotone", "more_iterations_200", "black_box", "more_iterations_50", "large_epsilon"]
+ATTACKS = ["worst_case", "pga_200x5", "clean", "pga_200", "square", "pga_50", "autoattack"]
 CURVES = [name for name in COLUMNS if name not in DOTS]
 
 
@@ -115,6 +121,11 @@ def rows(analysis: str) -> pd.DataFrame:
     if analysis == "operator_norms":
         norms = grid(sample=samples, p=EXPONENTS, q=EXPONENTS)
         return norms.assign(exact=(norms["p"] < math.inf) | (norms["q"] != 2.0))
+    if analysis == "evaluation":
+        return pd.concat([grid(sample=samples, norm=[norm], epsilon=[0.1], attack=ATTACKS) for norm in (2.0, math.inf)])
+    if analysis == "sanity":
+        alone = grid(sample=[0], check=["zero_gradients"], norm=[math.nan], epsilon=[math.nan], threshold=[0.0])
+        return pd.concat([grid(sample=[0], check=CHECKS, norm=[2.0], epsilon=[0.1], threshold=[0.5]), alone])
     return grid(sample=samples, direction=DIRECTIONS, distance=DISTANCES)
 
 
@@ -122,7 +133,7 @@ def rows(analysis: str) -> pd.DataFrame:
 def measured(analysis: str, seed: int) -> pd.DataFrame:
     table, generator = rows(analysis), np.random.default_rng(seed)
     values = generator.uniform(0.1, 1.0, len(table))
-    return table.assign(**{VALUES[analysis]: values > 0.4 if analysis == "robustness" else values})
+    return table.assign(**{VALUES[analysis]: values > 0.4 if VALUES[analysis] == "correct" else values})
 
 
 @cache
@@ -243,7 +254,7 @@ def test_every_figure_is_in_the_contract() -> None:
     assert set(REGISTRY) == set(COLUMNS)
 
 
-@pytest.mark.parametrize("name", sorted({*CURVES, "operator_norms"} - {"alignment", "logit_alignment"}))
+@pytest.mark.parametrize("name", sorted({*CURVES, "operator_norms", "evaluation"} - {"alignment", "logit_alignment"}))
 def test_csv_agrees_with_loops(name: str, rendered: Path) -> None:
     table = pooled(REGISTRY[name].analysis)
     expected = slow_summary(table, COLUMNS[name], VALUES[name])
@@ -417,6 +428,43 @@ def test_operator_norms_show_the_summary() -> None:
         letters = (word.replace("inf", r"\infty") for word in (p, q))
         assert axes.get_title().startswith("$p = {}$, $q = {}$".format(*letters))
         assert ("estimate" in axes.get_title()) == ((p, q) == ("inf", "2"))
+
+
+def test_the_evaluation_shows_the_summary_from_no_attack_to_all() -> None:
+    figure, summary = draw("evaluation")
+    assert len(figure.axes) == 2
+    for axes, norm in zip(figure.axes, ("2", "inf"), strict=True):
+        part = summary[summary["norm"] == norm]
+        labels = [label.get_text() for label in axes.get_yticklabels()]
+        assert labels == ["clean", "PGA-50", "PGA-200", "PGA-200, 5 starts", "Square", "AutoAttack", "worst case"]
+        order = ["clean", "pga_50", "pga_200", "pga_200x5", "square", "autoattack", "worst_case"]
+        for container, method in zip(axes.containers, METHODS, strict=True):
+            own = part[part["method"] == method].set_index("attack")["mean"][order]
+            np.testing.assert_array_equal(container[0].get_xdata(), own)
+            np.testing.assert_array_equal(container[0].get_ydata(), range(7))
+        texts = [text.get_text() for text in axes.texts]
+        assert sorted(texts) == sorted(f"{100 * mean:.1f}" for mean in part["mean"])
+
+
+def test_sanity_marks_what_is_above_its_threshold() -> None:
+    figure, summary = draw("sanity")
+    (axes,) = figure.axes
+    names = [label.get_text().split(",")[0].split(" (")[0] for label in axes.get_yticklabels()]
+    assert names == [
+        "zero gradients", "gained by 50 iterations", "gained by 200 iterations", "broken by black box alone",
+        "accuracy rises with radius", "accuracy in largest ball",
+    ]  # fmt: skip
+    assert len(axes.texts) == len(summary) == 6 * len(METHODS)
+    marked = sorted(text.get_text() for text in axes.texts if text.get_bbox_patch() is not None)
+    expected = summary[summary["mean"] > summary["threshold"]]
+    assert marked == sorted(f"{mean:.3g}" for mean in expected["mean"])
+    assert 0 < len(marked) < len(summary)
+
+
+def test_a_check_without_a_number_is_marked() -> None:
+    summary = summary_of("sanity").assign(mean=math.nan)
+    (axes,) = module_of("sanity").draw(summary, CONTEXT).axes
+    assert all(text.get_bbox_patch() is not None for text in axes.texts)
 
 
 def test_the_standard_error_is_shaded() -> None:

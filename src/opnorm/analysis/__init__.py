@@ -21,6 +21,8 @@ REGISTRY = {
     "operator_norms": "opnorm.analysis._operator_norms:operator_norms",
     "theorem": "opnorm.analysis._theorem:theorem",
     "theorem_distance": "opnorm.analysis._theorem:theorem_distance",
+    "evaluation": "opnorm.analysis._evaluation:evaluation",
+    "sanity": "opnorm.analysis._sanity:sanity",
 }
 
 

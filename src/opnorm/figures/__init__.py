@@ -52,6 +52,8 @@ REGISTRY: dict[str, FigureEntry] = {
     "interpolation": FigureEntry("opnorm.figures.interpolation", "robustness", ("figure7",), ("interpolation",)),
     "robustness_linf": FigureEntry("opnorm.figures.robustness", "robustness", (), (MAIN, "linf")),
     "explanations": FigureEntry("opnorm.figures.robustness", "robustness", (), (MAIN, "explanations")),
+    "evaluation": FigureEntry("opnorm.figures.evaluation", "evaluation", ()),
+    "sanity": FigureEntry("opnorm.figures.sanity", "sanity", ()),
     "accuracies": FigureEntry("opnorm.figures.accuracies", "robustness", ("table2",)),
 }
 

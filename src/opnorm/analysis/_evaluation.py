@@ -1,0 +1,144 @@
+"""Robust accuracy that can be believed: what each of several attacks, an independent one among them, leaves correct."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from opnorm import data, sanity
+from opnorm.analysis.subject import Subject
+from opnorm.analysis.tidy import tidy
+from opnorm.autoattack import attacks
+from opnorm.autoattack import autoattack as attacked_by
+from opnorm.evaluation import correct, correct_under_ascent
+from opnorm.options import Count, Counts, Grid
+from opnorm.seeding import derived_seed, generator
+from opnorm.threat_model import ThreatModel
+
+Answers = dict[str, Tensor]
+
+
+def evaluation(
+    subject: Subject,
+    *,
+    l2: Grid = (),
+    linf: Grid = (),
+    samples: Count = 1000,
+    iterations: Counts = (10, 50, 200),
+    restarts: Count = 5,
+    autoattack: bool = True,
+    batch_size: Count = 500,
+) -> pd.DataFrame:
+    """Which test samples stay correct under each of several attacks, and under all of them (Sec. 5.1, 5.3).
+
+    A sample that is wrong without an attack is wrong under all of them. All others are attacked by every attack, so
+    that each attack's accuracy is its own. What gives reason to doubt the result (`opnorm.sanity`) is written to the
+    log before it.
+
+    Args:
+        subject: what to measure on; the samples are drawn from its test split.
+        l2, linf: radii of balls, in units of images in [0, 1]; the experiment's own ball is always added, 0 left out.
+        samples: how many, drawn once for all networks; all of them where there are fewer.
+        iterations: of projected gradient ascent, one attack each.
+        restarts: starts of the longest of them, in one batch.
+        autoattack: whether to run AutoAttack too.
+        batch_size: points attacked at once.
+
+    Returns:
+        Columns sample (position in the test split), norm (2 or inf, or the experiment's), epsilon, attack, correct.
+        `attack` is "clean" (no attack); "pga_N" (N iterations, one start); "pga_NxR" (R starts); "apgd_ce", "apgd_t",
+        "fab_t" and "square" (black-box), the parts of AutoAttack; "autoattack" (correct under these); "worst_case"
+        (correct under everything).
+    """
+    index = evaluated_samples(subject, samples)
+    x, y = data.to_unit(subject.test.images[index]), subject.test.labels[index]
+    doubts, tables = sanity.model_checks(subject.model, x, y), []
+    for threat in balls(subject, l2, linf):
+        found = under_ascent(subject, x, y, threat, iterations, restarts, batch_size)
+        if autoattack:
+            found |= _under_autoattack(subject, x, y, threat, found["clean"], batch_size)
+        found["worst_case"] = torch.stack(list(found.values())).all(0)
+        tables.append(answers_table(found, index, threat))
+    result = pd.concat(tables, ignore_index=True)
+    doubts += sanity.more_iterations(result) + sanity.black_box_alone(result)
+    warn(doubts, subject.seed)
+    return result
+
+
+def evaluated_samples(subject: Subject, count: int) -> Tensor:
+    """Positions in the test split (n,), the same for every network, in order."""
+    drawn = torch.randperm(len(subject.test), generator=generator(0, "evaluated samples"))[:count]
+    return drawn.sort().values.to(subject.test.labels.device)
+
+
+def balls(subject: Subject, l2: Grid, linf: Grid) -> list[ThreatModel]:
+    """The balls of both grids and that of the experiment, of radii above 0, by norm and radius."""
+    radii = {(2.0, epsilon) for epsilon in l2} | {(math.inf, epsilon) for epsilon in linf}
+    radii.add((subject.threat.norm, subject.threat.epsilon))
+    bounds = subject.threat.bounds
+    return [ThreatModel(norm, epsilon, 1, bounds=bounds) for norm, epsilon in sorted(radii) if epsilon > 0.0]
+
+
+def under_ascent(
+    subject: Subject, x: Tensor, y: Tensor, threat: ThreatModel, iterations: Counts, restarts: int, batch_size: int
+) -> Answers:
+    """What stays correct (B,) without an attack, under "pga_N" for each N, and under all `restarts` of the longest."""
+    clean = correct(subject.model, x, y)
+    found = {"clean": clean}
+    for n in iterations:
+        starts = restarts if n == iterations[-1] else 1
+        ball = ThreatModel(threat.norm, threat.epsilon, n, bounds=threat.bounds)
+        random = generator(subject.seed, _stage(threat, f"pga_{n}"), device=x.device)
+        answers = correct_under_ascent(
+            subject.model, x[clean], y[clean], ball, starts=starts, batch_size=batch_size, generator=random
+        )
+        found[f"pga_{n}"] = _among(clean, answers[0])
+        if starts > 1:
+            found[f"pga_{n}x{starts}"] = _among(clean, answers.all(0))
+    return found
+
+
+def under_attack_of(
+    name: str, subject: Subject, x: Tensor, y: Tensor, threat: ThreatModel, clean: Tensor, **options: int
+) -> Tensor:
+    """What of the `clean` (B,) stays correct under one attack of AutoAttack; bool (B,)."""
+    seed = derived_seed(subject.seed, _stage(threat, name))
+    perturbed = attacked_by(subject.model, x[clean], y[clean], threat, attack=name, seed=seed, **options)
+    return _among(clean, correct(subject.model, perturbed, y[clean]))
+
+
+def answers_table(answers: Answers, index: Tensor, threat: ThreatModel) -> pd.DataFrame:
+    """Columns sample, norm, epsilon, attack, correct, from attack -> answers (B,) to the samples `index`."""
+    table = tidy("correct", torch.stack(list(answers.values()), 1), {"sample": index, "attack": list(answers)})
+    table = table.assign(norm=threat.norm, epsilon=threat.epsilon)
+    return table[["sample", "norm", "epsilon", "attack", "correct"]]
+
+
+def warn(checks: list[sanity.Check], seed: int) -> None:
+    """Write what gives reason to doubt to the log."""
+    for check in sanity.failed(checks):
+        tqdm.write(f"warning: seed {seed}: robust accuracy may be overestimated: {check}")
+
+
+def _under_autoattack(
+    subject: Subject, x: Tensor, y: Tensor, threat: ThreatModel, clean: Tensor, batch_size: int
+) -> Answers:
+    with torch.no_grad():
+        classes = subject.model(x[:1]).shape[1]
+    found = {
+        name: under_attack_of(name, subject, x, y, threat, clean, batch_size=batch_size) for name in attacks(classes)
+    }
+    return found | {"autoattack": torch.stack(list(found.values())).all(0)}
+
+
+def _among(clean: Tensor, answers: Tensor) -> Tensor:
+    """`answers` for the `clean` samples (B,), False for all others."""
+    return torch.zeros_like(clean).masked_scatter(clean, answers)
+
+
+def _stage(threat: ThreatModel, attack: str) -> str:
+    return f"evaluation/{threat.norm}/{threat.epsilon}/{attack}"

@@ -1,0 +1,100 @@
+"""Robust accuracy under each of several attacks, and in the worst case over all of them."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from opnorm.figures import style
+from opnorm.figures.context import FigureContext
+from opnorm.figures.panels import length_label, percent_axis
+from opnorm.figures.summary import summarise_methods
+
+KEYS = {"method": str, "norm": str, "epsilon": float, "attack": str}
+
+_NAMES = {
+    "clean": "clean",
+    "apgd_ce": "APGD-CE",
+    "apgd_t": "APGD-T",
+    "fab_t": "FAB-T",
+    "square": "Square",
+    "autoattack": "AutoAttack",
+    "worst_case": "worst case",
+}
+_ROW_HEIGHT = 0.16
+
+
+def summarise(table: pd.DataFrame, context: FigureContext) -> pd.DataFrame:
+    """From the columns sample, norm, epsilon, attack, correct, method, seed; the norm becomes "1", "2" or "inf"."""
+    summary = summarise_methods(table, KEYS, "correct", context)
+    return summary.assign(norm=summary["norm"].map("{:g}".format))
+
+
+@style.paper_style()
+def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
+    """A panel per ball; a row per attack, from none to all, and in it a marker per method with its number beside."""
+    balls = sorted(set(zip(summary["norm"], summary["epsilon"], strict=True)))
+    names = sorted(summary["attack"].unique(), key=_order)
+    methods = [method for method in context.methods if (summary["method"] == method).any()]
+    height = len(balls) * (0.75 + _ROW_HEIGHT * len(names)) + 0.15 * (1 + len(methods) // 4)
+    figure = Figure(figsize=(style.DOUBLE_COLUMN_WIDTH, height), layout="constrained")
+    for (norm, epsilon), axes in zip(balls, figure.subplots(len(balls), squeeze=False)[:, 0], strict=True):
+        part = summary[(summary["norm"] == norm) & (summary["epsilon"] == epsilon)]
+        _draw_panel(axes, part, names, methods, context)
+        axes.set_title(rf"{length_label(norm, 'ball')}, $\epsilon = {epsilon:g}$")
+    axes.set_xlabel(f"accuracy on {context.dataset} (%)")
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4)
+    return figure
+
+
+def attack_label(attack: str) -> str:
+    """What a reader calls the attack "pga_200x5": "PGA-200, 5 starts"."""
+    if attack in _NAMES:
+        return _NAMES[attack]
+    iterations, _, starts = attack.removeprefix("pga_").partition("x")
+    return f"PGA-{iterations}" + (f", {starts} starts" if starts else "")
+
+
+def _order(attack: str) -> tuple[int, int, int]:
+    """No attack first, then projected gradient ascent by its length, then AutoAttack's, then all of them."""
+    if attack in _NAMES:
+        return (0 if attack == "clean" else 2, list(_NAMES).index(attack), 0)
+    iterations, _, starts = attack.removeprefix("pga_").partition("x")
+    return (1, int(iterations), int(starts or 1))
+
+
+def _draw_panel(axes: Axes, part: pd.DataFrame, names: list[str], methods: list[str], context: FigureContext) -> None:
+    for column, method in enumerate(methods):
+        own = part[part["method"] == method].set_index("attack")
+        present = [name for name in names if name in own.index]
+        places, appearance = [names.index(name) for name in present], style.look(method, context)
+        mean, error = own["mean"][present], own["standard_error"][present]
+        axes.errorbar(
+            mean, places, xerr=error, fmt=appearance.marker, markersize=3.5, color=appearance.colour,
+            elinewidth=0.8, markerfacecolor="none" if appearance.layer else appearance.colour,
+            label=context.label(method),
+        )  # fmt: skip
+        for place, value in zip(places, mean, strict=True):
+            _write(axes, place, column, f"{100 * value:.1f}", appearance.colour)
+    axes.set_yticks(range(len(names)), [attack_label(name) for name in names])
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_xlim(-0.02, 1.0)
+    percent_axis(axes.xaxis)
+
+
+def _write(axes: Axes, row: int, column: int, text: str, colour: str) -> None:
+    """Set `text` right of the axes, a column per method."""
+    axes.annotate(
+        text,
+        (1.0, row),
+        (14.0 + 22.0 * column, 0.0),
+        xycoords=axes.get_yaxis_transform(),
+        textcoords="offset points",
+        ha="center",
+        va="center",
+        fontsize=6.5,
+        color=colour,
+        annotation_clip=False,
+    )
