@@ -177,7 +177,8 @@ def logit_direction(name: str, world: str) -> pd.DataFrame:
 TABLES: dict[str, Callable[[str, str], pd.DataFrame]] = {
     "spectrum": spectrum, "logit_spectrum": spectrum, "alignment": alignment, "logit_alignment": alignment,
     "alignment_distance": alignment_distance, "robustness": robustness, "linearity": linearity,
-    "dominant_singular_value": dominant_singular_value, "activations": activations, "theorem": theorem,
+    "dominant_singular_value": dominant_singular_value, "logit_dominant_singular_value": dominant_singular_value,
+    "activations": activations, "theorem": theorem,
     "theorem_distance": theorem_distance, "evaluation": evaluation_, "sanity": sanity,
     "logit_direction": logit_direction,
 }  # fmt: skip

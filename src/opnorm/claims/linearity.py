@@ -31,10 +31,6 @@ def _along(rows: Callable[[str], Rows], reduction: Callable[[float], Reduction])
     return lambda of: [Measure(rows(of.detail), reduction(of.epsilon))]
 
 
-def _singular_value(direction: str) -> Rows:
-    return Rows("dominant_singular_value", "singular_value", where(direction=direction), "distance")
-
-
 def _relative(of: Case) -> list[Measure]:
     linear = replace(_deviation("adversarial"), value="linear")
     return [Measure(rows, at(of.epsilon)) for rows in (_deviation("adversarial"), linear)]
@@ -46,6 +42,38 @@ def _both_directions(of: Case) -> list[Measure]:
 
 def _around(cases: Role) -> Callable[[Context], list[Case]]:
     return in_directions(compared(cases, methods.standard))
+
+
+def _steepness(analysis: str, of: str, prefix: str) -> tuple[Claim, ...]:
+    """The claims of one Jacobian: `of` in words, `prefix` in names."""
+
+    def singular_value(direction: str) -> Rows:
+        return Rows(analysis, "singular_value", where(direction=direction), "distance")
+
+    return (
+        Claim(
+            name=f"{prefix}singular_value_develops",
+            section="5.4",
+            statement=f"{{0}} develops large dominant {of} singular values around data, in {{detail}} directions",
+            statistic="mean largest singular value at distances above 0 and up to the training epsilon, over that at 0",
+            figure=analysis,
+            cases=in_directions(each(methods.standard)),
+            measures=_along(singular_value, growth),
+            combination=value,
+            rule=LARGER,
+        ),
+        Claim(
+            name=f"{prefix}singular_value_kept_low",
+            section="5.4",
+            statement=f"{{0}} keeps the dominant {of} singular value low around data, in {{detail}} directions",
+            statistic="mean largest singular value at distances above 0 and up to the training epsilon, {0} over {1}",
+            figure=analysis,
+            cases=_around(methods.robust),
+            measures=_along(singular_value, up_to),
+            combination=ratio,
+            rule=SMALLER,
+        ),
+    )
 
 
 CLAIMS = (
@@ -94,26 +122,6 @@ CLAIMS = (
         combination=ratio,
         rule=LARGER,
     ),
-    Claim(
-        name="singular_value_develops",
-        section="5.4",
-        statement="{0} develops large dominant singular values around data, in {detail} directions",
-        statistic="mean largest singular value at distances above 0 and up to the training epsilon, over that at 0",
-        figure="dominant_singular_value",
-        cases=in_directions(each(methods.standard)),
-        measures=_along(_singular_value, growth),
-        combination=value,
-        rule=LARGER,
-    ),
-    Claim(
-        name="singular_value_kept_low",
-        section="5.4",
-        statement="{0} keeps the dominant singular value low around data, in {detail} directions",
-        statistic="mean largest singular value at distances above 0 and up to the training epsilon, {0} over {1}",
-        figure="dominant_singular_value",
-        cases=_around(methods.robust),
-        measures=_along(_singular_value, up_to),
-        combination=ratio,
-        rule=SMALLER,
-    ),
+    *_steepness("dominant_singular_value", "features'", ""),
+    *_steepness("logit_dominant_singular_value", "logits'", "logit_"),
 )
