@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
 import subprocess
@@ -16,13 +17,14 @@ import pytest
 import yaml
 
 from opnorm import analysis, figures
-from opnorm.claims import methods
+from opnorm.claims import evaluation, methods
 from opnorm.claims.claim import full_name, words
 from opnorm.claims.methods import Context, Method, describe
 from opnorm.claims.registry import CLAIMS, decidable, needed
 from opnorm.claims.run import COLUMNS, write_claims
 from opnorm.claims.verdict import Above, Below, Rule, Within
 from opnorm.errors import FileError
+from opnorm.options import resolve
 from opnorm.settings import Experiment
 from opnorm.tables import write_parquet
 
@@ -56,7 +58,7 @@ METHODS = (
     method("onr_linf", "data_dependent_snr", methods.LINF, weight=1.0, p=math.inf, q=1),
 )
 NAMES = [found.name for found in METHODS]
-ANALYSES = {name: {} for name in [*analysis.REGISTRY, "evaluation", "sanity"]}
+ANALYSES = {name: {} for name in analysis.REGISTRY}
 CONTEXT = Context(METHODS, 2.0, EPSILON, ANALYSES)
 
 # What decides the claims, for each method, in the two worlds.
@@ -203,7 +205,6 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, st
     return {expected: dict(zip(table["claim"], table["verdict"], strict=True)) for expected, table in found.items()}
 
 
-PLANNED = {"evaluation", "sanity"}
 CASES = list(decidable(CONTEXT))
 ROWS = [full_name(claim, of) for claim, of in CASES]
 
@@ -343,6 +344,16 @@ def test_an_experiment_in_another_norm_has_no_claims_on_distances_in_l2() -> Non
     assert "equally_robust" in names
 
 
+def test_attacks_are_those_that_the_evaluation_runs() -> None:
+    defaults = inspect.signature(resolve(analysis.REGISTRY, "analysis", "evaluation")).parameters
+    assert defaults["iterations"].default == evaluation.ITERATIONS
+    assert defaults["restarts"].default == evaluation.RESTARTS
+    assert evaluation.attacks(CONTEXT) == ["pga_200x5", "autoattack", "worst_case"]
+    options = {"iterations": (10, 20), "restarts": 1, "autoattack": False}
+    few = Context(METHODS, 2.0, EPSILON, {"evaluation": options})
+    assert evaluation.attacks(few) == ["pga_20", "worst_case"]
+
+
 def test_the_tables_that_are_needed_are_those_of_the_cases() -> None:
     context = Context(METHODS, 2.0, EPSILON, {"robustness": {}, "spectrum": {}})
     assert {name for name, _ in needed(context)} == {"robustness", "spectrum"}
@@ -355,7 +366,7 @@ def test_every_claim_is_in_words_and_has_a_figure(claim: Any, of: Any) -> None:
     for text in (claim.statement, claim.statistic):
         assert "{" not in words(text, of)
     assert of.methods[0].label in words(claim.statement + claim.statistic, of)
-    assert claim.figure in figures.REGISTRY or claim.figure in PLANNED
+    assert claim.figure in figures.REGISTRY
 
 
 def test_margins_and_claims_are_documented() -> None:
