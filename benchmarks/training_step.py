@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from benchmarks.side_by_side import hardware, seconds
+from benchmarks.side_by_side import device, hardware, seconds
 from opnorm import models, objectives
 from opnorm.models.classifier import Classifier
 from opnorm.objectives.objective import Objective
@@ -55,8 +55,9 @@ def measure(name: str, *, batch_size: int = 100, rounds: int = 15) -> dict[str, 
     """Median seconds of each step for one architecture on random images."""
     (channels, *size), options = MODELS[name]
     torch.manual_seed(0)
-    model = models.build(name, channels=channels, **options)
-    x, y = torch.rand(batch_size, channels, *size), torch.randint(10, (batch_size,))
+    model = models.build(name, channels=channels, **options).to(device())
+    x = torch.rand(batch_size, channels, *size, device=device())
+    y = torch.randint(10, (batch_size,), device=device())
     return seconds(steps(model, x, y), rounds=rounds)
 
 
