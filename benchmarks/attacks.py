@@ -15,9 +15,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks.networks import cifar10
 from benchmarks.side_by_side import device, hardware, seconds
@@ -47,12 +48,35 @@ def ours_long_steps(model: Classifier, x: Tensor, y: Tensor, threat: ThreatModel
     return ours(model, x, y, replace(threat, step_size=0.5 * threat.epsilon))
 
 
+class ContiguousGradients(nn.Module):
+    """A network of channels-last layers whose gradient is laid out like its input, as torchattacks needs it."""
+
+    def __init__(self, model: Classifier) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.model(_Contiguous.apply(x))  # type: ignore[no-untyped-call]
+        return logits
+
+
+class _Contiguous(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient.contiguous()
+
+
 def with_torchattacks(model: Classifier, x: Tensor, y: Tensor, threat: ThreatModel) -> Tensor:
     """Its PGD and PGDL2."""
     import torchattacks
 
     kind = torchattacks.PGD if threat.norm == math.inf else torchattacks.PGDL2
-    attack = kind(model, eps=threat.epsilon, alpha=threat.step, steps=threat.iterations, random_start=True)
+    network = ContiguousGradients(model).eval()
+    attack = kind(network, eps=threat.epsilon, alpha=threat.step, steps=threat.iterations, random_start=True)
     perturbed: Tensor = attack(x, y)
     return perturbed
 
@@ -97,11 +121,10 @@ def main() -> None:
     print(hardware())
     if sys.argv[1:2] == ["--cifar10"]:
         x, y = cifar10(300)
+        timed = 300 if device() == "cuda" else 25
         for path in sys.argv[2:]:
             for threat in CIFAR10_THREATS:
-                compare(
-                    path, weights.load_model(path).to(device()), x, y, threat, timed=300 if device() == "cuda" else 25
-                )
+                compare(path, weights.load_model(path).to(device()), x, y, threat, timed=timed)
         return
     results = Path(sys.argv[1] if len(sys.argv) > 1 else "results/digits")
     split = data.read_split(results / "data/test.safetensors").to(device())
