@@ -167,6 +167,22 @@ def test_what_the_black_box_attack_alone_breaks_is_counted() -> None:
     assert sanity.black_box_alone(table[table["attack"] != "square"]) == []
 
 
+def test_what_an_independent_attack_adds_to_the_project_s_own_is_counted() -> None:
+    """The first is broken by the longest ascent, the second by the independent attack too, the third by it alone."""
+    table = answers(
+        clean=[True] * 4,
+        pga_10=[True] * 4,
+        pga_200x5=[False, False, True, True],
+        autoattack=[True, False, False, True],
+        worst_case=[False, False, False, True],
+    )
+    (check,) = sanity.independent_attack(table)
+    assert (check.check, check.value, check.passed) == ("independent_attack", 0.25, False)
+    (check,) = sanity.independent_attack(table[table["sample"] != 2])
+    assert (check.value, check.passed) == (0.0, True)
+    assert sanity.independent_attack(table[table["attack"] != "autoattack"]) == []
+
+
 def curve(*accuracies: float) -> pd.DataFrame:
     """Fifty samples, so many of them correct at radii 1, 2, ..., in no particular order of rows."""
     rows = [

@@ -131,6 +131,21 @@ def black_box_alone(table: pd.DataFrame) -> list[Check]:
     return found
 
 
+def independent_attack(table: pd.DataFrame) -> list[Check]:
+    """What all attacks together gain over the project's own, in accuracy, for each ball.
+
+    Args:
+        table: as in `more_iterations`; without rows of "autoattack" there is nothing to compare.
+    """
+    found = []
+    for norm, epsilon, answers in _balls(table):
+        if "autoattack" in answers:
+            own = answers[[name for name in answers if str(name).startswith("pga_")]].all(axis=1)
+            gain = (int(own.sum()) - int((own & answers["autoattack"]).sum())) / len(answers)
+            found.append(Check("independent_attack", gain, GAIN, norm, epsilon))
+    return found
+
+
 def monotone(curve: pd.DataFrame) -> list[Check]:
     """Largest rise of the accuracy from one ball to the next larger one: an attack succeeds more often in it.
 

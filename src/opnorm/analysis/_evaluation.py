@@ -64,7 +64,7 @@ def evaluation(
         found["worst_case"] = torch.stack(list(found.values())).all(0)
         tables.append(answers_table(found, index, threat))
     result = pd.concat(tables, ignore_index=True)
-    doubts += sanity.more_iterations(result) + sanity.black_box_alone(result)
+    doubts += sanity.more_iterations(result) + sanity.independent_attack(result) + sanity.black_box_alone(result)
     warn(doubts, subject.seed)
     return result
 
