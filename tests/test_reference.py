@@ -32,7 +32,7 @@ SMALL = SMOKE | {
 }
 ALL = [
     "data", "train standard 0", "attack standard 0", "analyze spectrum standard 0", "analyze alignment standard 0",
-    "draw spectrum", "draw alignment",
+    "draw spectrum", "draw alignment", "claims",
 ]  # fmt: skip
 
 
@@ -112,9 +112,9 @@ def test_nothing_is_made_twice(whole):
     ({"training": SMALL["training"] | {"epochs": 3}}, ALL[1:]),
     ({"methods": {"standard": {"objective": "standard", "label": "plain"}}}, ALL[1:]),
     ({"seeds": [0, 1]}, ["train standard 1", "attack standard 1", "analyze spectrum standard 1",
-                         "analyze alignment standard 1", "draw spectrum", "draw alignment"]),
+                         "analyze alignment standard 1", "draw spectrum", "draw alignment", "claims"]),
     ({"analyses": {"spectrum": None, "alignment": None, "linearity": {"distances": [0.1]}}},
-     ["analyze linearity standard 0", "draw linearity"]),
+     ["analyze linearity standard 0", "draw linearity", "claims"]),
 ])  # fmt: skip
 def test_a_change_repeats_what_it_decides(whole, changes, expected, tmp_path):
     steps, _ = small(tmp_path, **changes)
@@ -151,6 +151,7 @@ def test_seeds_take_their_turns_one_after_the_other(tmp_path):
         *(f"{what} {method} 3" for what in ("train", "attack", "analyze spectrum") for method in "ab"),
         *(f"{what} a 1" for what in ("train", "attack", "analyze spectrum")),
         "draw spectrum",
+        "claims",
     ]
 
 
@@ -202,14 +203,14 @@ def test_how_it_was_made_is_recorded(whole, tmp_path):
     found = provenance_of(whole)
     assert found["config"] == SMALL
     assert {stage["stage"] for stage in found["stages"]} == {
-        "data", "train standard", "attack", "analyze spectrum", "analyze alignment", "figures",
+        "data", "train standard", "attack", "analyze spectrum", "analyze alignment", "figures", "claims",
     }  # fmt: skip
     assert all(stage["jobs"] == 1 + (stage["stage"] == "figures") for stage in found["stages"])
     assert sum(stage["seconds"] for stage in found["stages"]) > 0.0
     assert len(found["machines"]) == 1
     assert {*found["data"]} == {"train", "test"}
     steps, _ = small(tmp_path, samples=6)
-    with pytest.raises(FileError, match=r"small: 5 steps are not made.* attack standard 0; run again"):
+    with pytest.raises(FileError, match=r"small: 6 steps are not made.* attack standard 0; run again"):
         provenance_of(Steps(steps.experiment, whole.files, "cpu"))
 
 
@@ -246,7 +247,7 @@ def test_the_status_says_whether_to_run_again(tmp_path, times_up, capsys):
     arguments = ["run", str(tmp_path / "small.yaml"), "--out", str(tmp_path), "--minutes", "9", "--device", "cpu"]
     times_up(5)
     assert main(arguments) == UNFINISHED
-    assert "6 steps are left: run again" in capsys.readouterr().out
+    assert "7 steps are left: run again" in capsys.readouterr().out
     assert main([*arguments, "--config", "samples=0"]) == 1
     assert "small.yaml: samples: 0 is not allowed here" in capsys.readouterr().err
 

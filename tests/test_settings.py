@@ -190,3 +190,9 @@ import opnorm
 sys.exit(any(name in sys.modules for name in ("torch", "pandas", "matplotlib", "sklearn")))
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["reference", "redrawn"])
+def test_an_experiment_does_not_take_the_folder_of_collected_results(name):
+    with pytest.raises(SettingsError, match=f"experiment: '{name}' is not allowed here; it is not the name of"):
+        experiment(changed("experiment", name))

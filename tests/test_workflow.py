@@ -277,6 +277,45 @@ def test_a_truncated_model_is_named_and_nothing_finished_is_lost(project):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_library_alone_makes_the_same_weights_and_figures(project, tmp_path):
+    arguments = ["-m", "opnorm.reference", "run", "config/smoke.yaml", "--out", str(tmp_path), "--device", "cpu"]
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=project.folder,
+        env={**project.environment, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = project.folder / "results/smoke"
+    models = sorted(results.glob("models/*/*.safetensors"))
+    assert len(models) == 4
+    for path in models:
+        assert (tmp_path / "smoke" / path.relative_to(results)).read_bytes() == path.read_bytes()
+    for figure in FIGURES:
+        for suffix in ("csv", "png"):
+            path = f"figures/{figure}.{suffix}"
+            assert (tmp_path / "smoke" / path).read_bytes() == (results / path).read_bytes()
+
+
+def test_results_are_collected_for_git(project):
+    try:
+        done = project.run("reference")
+        assert done.returncode == 0, done.stdout + done.stderr
+        kept = project.folder / "results/reference/smoke"
+        for figure in FIGURES:
+            csv = f"figures/{figure}.csv"
+            assert (kept / csv).read_bytes() == (project.folder / "results/smoke" / csv).read_bytes()
+        assert len(pd.read_csv(kept / "history.csv")) == 4
+        page = (kept / "README.md").read_text()
+        assert "| train standard | 1 |" in page
+        assert f"torch {torch.__version__.split('+')[0]}" in page
+        assert not list(kept.rglob("*.safetensors"))
+    finally:
+        shutil.rmtree(project.folder / "results/reference", ignore_errors=True)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

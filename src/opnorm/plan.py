@@ -107,6 +107,11 @@ def report_code() -> str:
     return code_digest("opnorm.report.page", "opnorm.provenance")
 
 
+def reference_code() -> str:
+    """Digest of the code that collects an experiment's results."""
+    return code_digest("opnorm.reference.collect")
+
+
 def _model(experiment: Experiment) -> str:
     return _module(models.REGISTRY, experiment.model["name"])
 

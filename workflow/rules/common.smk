@@ -7,8 +7,8 @@ import yaml
 
 from opnorm import figures, locks, plan
 from opnorm.claims.methods import describe
-from opnorm.errors import SettingsError
-from opnorm.figures.context import figure_context
+from opnorm.errors import OpnormError
+from opnorm.figures.context import figure_context, read_contexts
 from opnorm.launch_slurm import SITE_VARIABLES
 from opnorm.launch_watch import stop_launchers_on_termination
 from opnorm.settings import Experiment
@@ -17,9 +17,14 @@ from opnorm.settings import Experiment
 def read_experiment():
     schema = Path(workflow.current_basedir) / "../schemas/experiment.schema.yaml"
     source = ", ".join(os.path.relpath(path) for path in workflow.configfiles) or "--config"
+    return Experiment.from_config(config, yaml.safe_load(schema.read_text()), source)
+
+
+def in_words(read):
+    """What `read` returns; a wrong file ends Snakemake with its message alone."""
     try:
-        return Experiment.from_config(config, yaml.safe_load(schema.read_text()), source)
-    except SettingsError as error:
+        return read()
+    except OpnormError as error:
         sys.exit(f"Error: {error}")
 
 
@@ -42,6 +47,22 @@ def tables(analyses, *groups):
     ]
 
 
+def redrawn(reference, figure, suffix):
+    return f"results/redrawn/{reference}/{figure}.{suffix}"
+
+
+def collected_contexts():
+    """Collected experiment -> figure -> what it has to know; of the figures that there still are."""
+    return {
+        path.parent.name: {
+            name: context
+            for name, context in read_contexts(path).items()
+            if name in figures.REGISTRY
+        }
+        for path in sorted(Path(REFERENCE).glob("*/figures.json"))
+    }
+
+
 def per_seed(pattern, seeds):
     """`pattern` once for each seed; its other wildcards stay."""
     return expand(pattern, seed=seeds, allow_missing=True)
@@ -62,7 +83,7 @@ def share_resources(stage, seeds):
     workflow.get_rule(rule_name(stage, seeds)).resources = workflow.get_rule(stage).resources
 
 
-EXPERIMENT = read_experiment()
+EXPERIMENT = in_words(read_experiment)
 SEEDS = list(dict.fromkeys([EXPERIMENT.seeds, *(method.seeds for method in EXPERIMENT.methods)]))
 FIGURES = EXPERIMENT.figures()
 
@@ -75,6 +96,8 @@ ADVERSARIAL = FILES.adversarial("{method}", "{seed}")
 TABLE = FILES.table("{analysis}", "{method}", "{seed}")
 CLAIMS = FILES.claims
 FIGURE_FILE = FILES.figure("{figure}", "{suffix}")
+REFERENCE = "results/reference"
+CONTEXTS = in_words(collected_contexts)
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 

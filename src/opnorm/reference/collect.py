@@ -60,7 +60,7 @@ def _gather(experiment: Experiment, files: Files, folder: Path, made_by: Mapping
             shutil.copy(path, folder / "figures" / path.name)
     contexts = {name: figure_context(experiment, *figures.REGISTRY[name].groups) for name in drawn}
     write_contexts(contexts, folder / "figures.json")
-    for path in (Path(files.folder) / "claims.csv", *sorted(Path(files.folder).glob("selection/*.csv"))):
+    for path in (Path(files.claims), *sorted(Path(files.folder).glob("selection/*.csv"))):
         if path.is_file():
             target = folder / path.relative_to(files.folder)
             target.parent.mkdir(exist_ok=True)

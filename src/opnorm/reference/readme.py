@@ -96,6 +96,8 @@ def _claims(path: Path) -> str:
     if not path.is_file():
         return ""
     table = pd.read_csv(path)
+    if table.empty:
+        return ""
     rows = [
         (row.claim, row.section, row.statement, f"{row.estimate:.3g} [{row.low:.3g}, {row.high:.3g}]", row.verdict)
         for row in table.itertuples()

@@ -10,13 +10,14 @@ from functools import cached_property
 from typing import Any
 
 from opnorm import figures, plan
+from opnorm.claims.methods import Context, describe
 from opnorm.figures.context import figure_context
 from opnorm.job import device
 from opnorm.settings import Experiment
 
 # Of the last steps, those that look at all seeds.
 _AFTER_ALL = 1_000_000
-_STAGES = ("data", "train", "attack", "analyze", "figures")
+_STAGES = ("data", "train", "attack", "analyze", "figures", "claims")
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Step:
     """One call, the files that it makes, and all that decides what is in them.
 
     Attributes:
-        stage: "data", "train", "attack", "analyze" or "figures".
+        stage: "data", "train", "attack", "analyze", "figures" or "claims".
         name: no two steps of an experiment have the same.
         outputs: what it makes.
         needs: the steps whose files it reads.
@@ -87,7 +88,7 @@ class Steps:
         """The steps for what the workflow's target `all` asks for."""
         runs = self.experiment.runs(figures.MAIN)
         tables = [self.analyze(name, *run) for name in self.experiment.analyses for run in runs]
-        return [*tables, *(self.figure(name) for name in self.experiment.figures())]
+        return [*tables, *(self.figure(name) for name in self.experiment.figures()), self.claims()]
 
     def data(self) -> Step:
         """Prepare the splits."""
@@ -182,6 +183,20 @@ class Steps:
 
         made_by = [runs, context, plan.figure_code(name)]
         return Step("figures", f"draw {name}", tuple(outputs.values()), tables, made_by, make, _AFTER_ALL)
+
+    def claims(self) -> Step:
+        """Judge the paper's claims by all runs that they are about."""
+        runs, context = plan.claimed_runs(self.experiment), describe(self.experiment)
+        tables = tuple(self.analyze(*run) for run in runs)
+
+        def make() -> None:
+            from opnorm.claims.run import write_claims
+
+            cases = [(*run, table.outputs[0]) for run, table in zip(runs, tables, strict=True)]
+            write_claims(cases, Context.from_dict(context), self.files.claims)
+
+        made_by = [runs, context, plan.claims_code()]
+        return Step("claims", "claims", (self.files.claims,), tables, made_by, make, _AFTER_ALL)
 
     def _measured(self, seed: int) -> dict[str, Any]:
         """What attacks and measurements are told of the experiment."""

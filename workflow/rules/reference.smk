@@ -1,0 +1,58 @@
+rule reference:
+    input:
+        figure_files(*FIGURES),
+        CLAIMS,
+        provenance=FILES.provenance,
+    output:
+        expand(
+            "{folder}/{file}",
+            folder=f"{REFERENCE}/{EXPERIMENT.name}",
+            file=["README.md", "figures.json", "history.csv", "provenance.json"],
+        ),
+    log:
+        f"{LOGS}/reference.log",
+    localrule: True
+    conda:
+        "../envs/opnorm.yaml"
+    params:
+        config=config,
+        results=RESULTS,
+        folder=f"{REFERENCE}/{EXPERIMENT.name}",
+        code=plan.reference_code(),
+    message:
+        f"Collecting {EXPERIMENT.name} in {REFERENCE}"
+    script:
+        "../scripts/reference.py"
+
+
+# Of every collected experiment, whatever the experiment file; needs neither data nor models.
+rule redraw:
+    input:
+        csv=f"{REFERENCE}/{{reference}}/figures/{{figure}}.csv",
+    output:
+        pdf=redrawn("{reference}", "{figure}", "pdf"),
+        png=redrawn("{reference}", "{figure}", "png"),
+    log:
+        "results/redrawn/{reference}/logs/{figure}.log",
+    wildcard_constraints:
+        reference=r"[\w-]+",
+        figure=r"\w+",
+    conda:
+        "../envs/opnorm.yaml"
+    params:
+        context=lambda wildcards: asdict(CONTEXTS[wildcards.reference][wildcards.figure]),
+        code=lambda wildcards: plan.figure_code(wildcards.figure),
+    message:
+        "Drawing {wildcards.figure} of {wildcards.reference} again"
+    script:
+        "../scripts/redraw.py"
+
+
+rule reference_figures:
+    input:
+        [
+            redrawn(reference, figure, suffix)
+            for reference, contexts in CONTEXTS.items()
+            for figure in contexts
+            for suffix in ("pdf", "png")
+        ],

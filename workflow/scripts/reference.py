@@ -1,0 +1,19 @@
+"""Collect an experiment's tables, figures and provenance for git."""
+
+import json
+from pathlib import Path
+
+from opnorm.job import running
+
+with running(snakemake.log[0]):
+    from opnorm.plan import Files
+    from opnorm.reference.collect import collect
+    from opnorm.settings import Experiment
+
+    collect(
+        # Checked when the rules were made.
+        Experiment.from_config(snakemake.params.config, None, "--config"),
+        Files(snakemake.params.results),
+        Path(snakemake.params.folder),
+        json.loads(Path(snakemake.input.provenance).read_text(encoding="utf-8")),
+    )
