@@ -1,4 +1,4 @@
-"""From where on a difference is one. docs/claims.md justifies each number; none was chosen from results."""
+"""From where on a difference is one. docs/claims.md justifies each number, and says what was known."""
 
 from __future__ import annotations
 
