@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 import yaml
 
-from opnorm import analysis, datasets, figures, models, objectives
+from opnorm import analysis, datasets, figures, models, objectives, selection
 from opnorm.options import options_of, resolve
+from opnorm.selection_settings import RULE_KEYS
 from opnorm.settings import Optimization
 from opnorm.threat_model import ThreatModel
 
@@ -110,6 +111,16 @@ def test_every_key_of_a_section_is_explained_with_its_default(title: str, made: 
     for field in fields(made):
         assert (written[field.name] == "") == (field.default is MISSING), field.name
         assert field.default is MISSING or value(written[field.name]) == field.default, field.name
+
+
+def test_every_key_of_a_rule_is_explained() -> None:
+    given = SCHEMA["properties"]["selection"]["properties"]
+    written = explained([row for row in rows(section("selection")) if len(row) == 3][1:])
+    assert set(written) == set(given)
+    assert value(written["validation"]) == selection.VALIDATION
+    keys = {*SCHEMA["$defs"]["threat"]["properties"]["epsilon"]["properties"], *RULE_KEYS}
+    assert not [key for key in keys if not re.search(rf"`[^`\n]*\b{key}\b[^`\n]*`", section("selection"))]
+    assert f"`share` ({selection.SHARE} where" in section("selection")
 
 
 def test_every_other_key_is_explained() -> None:

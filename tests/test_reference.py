@@ -262,3 +262,5 @@ def test_keys_are_changed_as_snakemake_does():
         read_experiment(ROOT / "config/smoke.yaml", ["seeds"])
     with pytest.raises(FileError, match=r"none\.yaml: cannot be read"):
         read_experiment(ROOT / "config/none.yaml")
+    with pytest.raises(SettingsError, match=r"rules choose threat\.epsilon; .* add `chosen`"):
+        read_experiment(ROOT / "config/smoke.yaml", ["threat={epsilon: select}"])

@@ -11,6 +11,9 @@ from opnorm.claims.registry import needed
 from opnorm.provenance import code_digest
 from opnorm.settings import Experiment
 
+ITSELF = "itself"
+"""In the place of a candidate's value, of a method that others match."""
+
 
 @dataclass(frozen=True)
 class Files:
@@ -45,6 +48,31 @@ class Files:
     def figure(self, figure: str, suffix: str) -> str:
         """A figure as pdf or png, or its numbers as csv."""
         return f"{self.folder}/figures/{figure}.{suffix}"
+
+    @property
+    def selection(self) -> str:
+        """The folder of what constants are chosen from."""
+        return f"{self.folder}/selection"
+
+    def choice(self, table: str) -> str:
+        """What a rule chose, and from what."""
+        return f"{self.selection}/{table}.csv"
+
+    def held_out(self, split: str) -> str:
+        """A part of the training split: "train" or "validation"."""
+        return f"{self.selection}/data/{split}.safetensors"
+
+    def candidate_model(self, method: str, value: float | str, seed: int | str) -> str:
+        """The weights of a training that a rule compares; the value is `ITSELF` for a method that others match."""
+        return f"{self.selection}/models/{method}/{value}/{seed}.safetensors"
+
+    def candidate_history(self, method: str, value: float | str, seed: int | str) -> str:
+        """Its epochs."""
+        return f"{self.selection}/history/{method}/{value}/{seed}.csv"
+
+    def candidate_checkpoints(self, method: str, value: float | str) -> str:
+        """The folder of its checkpoints, with a folder for each seed."""
+        return f"{self.selection}/checkpoints/{method}/{value}"
 
     @property
     def report(self) -> str:
@@ -100,6 +128,26 @@ def figure_code(name: str) -> str:
 def claims_code() -> str:
     """Digest of the code that judges claims."""
     return code_digest("opnorm.claims.run")
+
+
+def epsilon_code(experiment: Experiment) -> str:
+    """Digest of the code that chooses the radius."""
+    return code_digest("opnorm.selection_run", _model(experiment))
+
+
+def hold_out_code() -> str:
+    """Digest of the code that divides the training split."""
+    return code_digest("opnorm.validation")
+
+
+def match_code() -> str:
+    """Digest of the code that compares candidates."""
+    return code_digest("opnorm.selection_run")
+
+
+def selection_figure_code() -> str:
+    """Digest of the code that draws the figure `selection`."""
+    return code_digest("opnorm.figures.selection")
 
 
 def report_code() -> str:

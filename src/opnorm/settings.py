@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from opnorm import analysis, datasets, figures, models, objectives, options
 from opnorm.errors import SettingsError
+from opnorm.selection import Selection
+from opnorm.selection_settings import read_selection, with_numbers
 from opnorm.threat_model import ThreatModel
 
 if TYPE_CHECKING:
@@ -99,7 +101,11 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A whole experiment file."""
+    """A whole experiment file.
+
+    Where a rule chooses a constant and the file has no number for it, a candidate stands in; `with_choices` gives the
+    experiment with what was chosen.
+    """
 
     name: str
     dataset: str
@@ -111,6 +117,8 @@ class Experiment:
     methods: tuple[Method, ...]
     samples: int
     analyses: dict[str, Values]
+    selection: Selection
+    config: Values = field(repr=False, compare=False)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], schema: Mapping[str, Any] | None, source: str) -> Experiment:
@@ -128,13 +136,28 @@ class Experiment:
         try:
             if schema is not None:
                 check_schema(config, schema)
-            return _experiment(config)
+            return _experiment(_with_numbers(config), {})
         except SettingsError as error:
             raise SettingsError(f"{source}: {error}") from None
 
-    def training(self, method: str) -> TrainingSettings:
-        """What the rule that trains `method` is given."""
-        return TrainingSettings(self.dataset, self.model, self.method(method), self.optimization)
+    def with_choices(self, choices: Mapping[str, float]) -> Experiment:
+        """The same with numbers for what its rules choose, by their keys (`opnorm.selection.Choice`)."""
+        return _experiment(self.config, choices)
+
+    def training(self, name: str, value: float | None = None) -> TrainingSettings:
+        """What the rule that trains a method is given.
+
+        Args:
+            name: of the method.
+            value: of the option that a rule chooses, for a candidate.
+        """
+        method = self.method(name)
+        if value is not None:
+            method = replace(method, options={**method.options, self.selection.matches[name].option: value})
+        if self.selection.is_standard(name):
+            # Its networks come before the radius, which standard training has no use for.
+            method = replace(method, threat=replace(method.threat, epsilon=0.0))
+        return TrainingSettings(self.dataset, self.model, method, self.optimization)
 
     def method(self, name: str) -> Method:
         """The method called `name`."""
@@ -201,8 +224,9 @@ def _describe(error: jsonschema.ValidationError) -> str:
     return f"{where}: {error.instance!r} is not allowed here" + (f"; it is {words}" if words else "")
 
 
-def _experiment(config: Mapping[str, Any]) -> Experiment:
-    values = _with_numbers(config)
+def _experiment(config: Values, choices: Mapping[str, float]) -> Experiment:
+    selection = read_selection(config)
+    values = with_numbers(config, selection, choices)
     return Experiment(
         name=values["experiment"],
         dataset=_known("dataset", values["dataset"], datasets.REGISTRY),
@@ -214,6 +238,8 @@ def _experiment(config: Mapping[str, Any]) -> Experiment:
         methods=tuple(_method(name, given, values) for name, given in values["methods"].items()),
         samples=int(values["samples"]),
         analyses={name: _analysis(name, given or {}) for name, given in values["analyses"].items()},
+        selection=selection,
+        config=config,
     )
 
 

@@ -4,6 +4,7 @@ for seeds in SEEDS:
         name:
             rule_name("analyze", seeds)
         input:
+            awaited(),
             models=per_seed(MODEL, seeds),
             adversarial=per_seed(ADVERSARIAL, seeds),
             test=rules.data.output.test,
@@ -23,7 +24,7 @@ for seeds in SEEDS:
             options=lambda wildcards: EXPERIMENT.analyses[wildcards.analysis],
             dataset=EXPERIMENT.dataset,
             seeds=seeds,
-            threat=asdict(EXPERIMENT.threat),
+            threat=lambda wildcards: asdict(decided().threat),
             architecture=EXPERIMENT.model,
             code=lambda wildcards: plan.analysis_code(EXPERIMENT, wildcards.analysis),
         message:

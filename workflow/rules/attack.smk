@@ -4,6 +4,7 @@ for seeds in SEEDS:
         name:
             rule_name("attack", seeds)
         input:
+            awaited(),
             models=per_seed(MODEL, seeds),
             test=rules.data.output.test,
         output:
@@ -22,7 +23,7 @@ for seeds in SEEDS:
             samples=EXPERIMENT.samples,
             dataset=EXPERIMENT.dataset,
             seeds=seeds,
-            threat=asdict(EXPERIMENT.threat),
+            threat=lambda wildcards: asdict(decided().threat),
             architecture=EXPERIMENT.model,
             code=plan.attack_code(EXPERIMENT),
         message:

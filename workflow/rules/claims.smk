@@ -1,5 +1,6 @@
 rule claims:
     input:
+        awaited(*METHODS),
         tables=[
             TABLE.format(analysis=name, method=method, seed=seed)
             for name, method, seed in plan.claimed_runs(EXPERIMENT)
@@ -14,7 +15,7 @@ rule claims:
         "../envs/opnorm.yaml"
     params:
         runs=plan.claimed_runs(EXPERIMENT),
-        context=describe(EXPERIMENT),
+        context=lambda wildcards: describe(decided(*METHODS)),
         code=plan.claims_code(),
     message:
         "Judging the paper's claims"

@@ -11,6 +11,7 @@ from opnorm.errors import OpnormError
 from opnorm.figures.context import figure_context, read_contexts
 from opnorm.launch_slurm import SITE_VARIABLES
 from opnorm.launch_watch import stop_launchers_on_termination
+from opnorm.selection import comparison, read_choice
 from opnorm.settings import Experiment
 
 
@@ -36,6 +37,11 @@ def caption(figure):
     """Its text in workflow/report, as a parameter of the report: a change writes it again."""
     path = Path(workflow.current_basedir) / f"../report/{figure}.rst"
     return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def papers_numbers(figure):
+    """The paper's figures and tables that a figure reproduces."""
+    return figures.REGISTRY[figure].paper if figure in figures.REGISTRY else ()
 
 
 def tables(analyses, *groups):
@@ -80,12 +86,79 @@ def methods_with(seeds):
 
 def share_resources(stage, seeds):
     """What --set-threads and --set-resources say of a stage holds for all of its rules."""
-    workflow.get_rule(rule_name(stage, seeds)).resources = workflow.get_rule(stage).resources
+    take_resources(rule_name(stage, seeds), stage)
+
+
+def take_resources(rule, stage):
+    """Let what is said of a stage hold for a rule that does the same work."""
+    workflow.get_rule(rule).resources = workflow.get_rule(stage).resources
+
+
+def awaited(*methods):
+    """The tables of the choices that the training of methods, or else a measurement, waits for."""
+    # A table that was made again matters only where it chooses otherwise: then `decided` differs.
+    return [
+        ancient(FILES.choice(choice.table)) for choice in EXPERIMENT.selection.awaited(*methods)
+    ]
+
+
+def decided(*methods):
+    """The experiment with the numbers that were chosen for the same."""
+    choices = EXPERIMENT.selection.awaited(*methods)
+    numbers = {
+        choice.key: read_choice(FILES.choice(choice.table), choice.column) for choice in choices
+    }
+    return EXPERIMENT.with_choices(numbers) if numbers else EXPERIMENT
+
+
+def training_settings(wildcards):
+    return decided(wildcards.method).training(wildcards.method).to_dict()
+
+
+def candidate_settings(wildcards):
+    value = None if wildcards.value == plan.ITSELF else float(wildcards.value)
+    return decided().training(wildcards.method, value).to_dict()
+
+
+def candidate_histories():
+    """The history of each candidate's training, seed by seed."""
+    return [
+        FILES.candidate_history(method, plan.ITSELF if value is None else value, seed)
+        for method, value, seed in EXPERIMENT.selection.candidates()
+    ]
+
+
+def as_rule(rule):
+    """In plain values, without what the experiment file says that it chooses."""
+    return {key: value for key, value in asdict(rule).items() if key != "chosen"}
+
+
+def standard_models():
+    standard = EXPERIMENT.method(EXPERIMENT.selection.epsilon.standard)
+    return [FILES.model(standard.name, seed) for seed in standard.seeds]
+
+
+def selection_panels():
+    """What the figure says of each choice: whose networks were measured, and what the dashed line is."""
+    label = {method.name: method.label for method in EXPERIMENT.methods}
+    rules, panels = EXPERIMENT.selection, []
+    for choice in rules.choices():
+        if choice.table in rules.matches:
+            title, target = label[choice.table], label[rules.matches[choice.table].match]
+        else:
+            title, target = label[rules.epsilon.standard], f"{100 * rules.epsilon.share:g} %"
+        panels.append(
+            {"key": choice.key, "column": choice.column, "title": title, "target": target}
+        )
+    return panels
 
 
 EXPERIMENT = in_words(read_experiment)
 SEEDS = list(dict.fromkeys([EXPERIMENT.seeds, *(method.seeds for method in EXPERIMENT.methods)]))
 FIGURES = EXPERIMENT.figures()
+METHODS = [method.name for method in EXPERIMENT.methods]
+# Without numbers for what rules choose, how they chose belongs to the results.
+DRAWN = [*FIGURES, "selection"] if EXPERIMENT.selection.is_open else FIGURES
 
 RESULTS = f"results/{EXPERIMENT.name}"
 FILES = plan.Files(RESULTS)
@@ -98,12 +171,14 @@ CLAIMS = FILES.claims
 FIGURE_FILE = FILES.figure("{figure}", "{suffix}")
 REFERENCE = "results/reference"
 CONTEXTS = in_words(collected_contexts)
+CANDIDATE_MODEL = FILES.candidate_model("{method}", "{value}", "{seed}")
+CANDIDATE_HISTORY = FILES.candidate_history("{method}", "{value}", "{seed}")
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 
 
 wildcard_constraints:
-    method="|".join(method.name for method in EXPERIMENT.methods),
+    method="|".join(METHODS),
     seed=r"\d+",
     analysis="|".join(EXPERIMENT.analyses),
 

@@ -5,7 +5,8 @@ for figure in FIGURES:
         name:
             figure
         input:
-            tables([entry.analysis], *entry.groups),
+            awaited(),
+            tables=tables([entry.analysis], *entry.groups),
         output:
             pdf=FIGURE_FILE.format(figure=figure, suffix="pdf"),
             png=report(
@@ -24,7 +25,9 @@ for figure in FIGURES:
         params:
             figure=figure,
             runs=EXPERIMENT.runs(*entry.groups),
-            context=asdict(figure_context(EXPERIMENT, *entry.groups)),
+            context=lambda wildcards, groups=entry.groups: asdict(
+                figure_context(decided(), *groups)
+            ),
             code=plan.figure_code(figure),
         message:
             f"Drawing {figure}"

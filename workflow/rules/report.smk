@@ -1,7 +1,13 @@
 rule report:
     input:
-        png=expand(FIGURE_FILE, figure=FIGURES, suffix="png"),
-        csv=expand(FIGURE_FILE, figure=FIGURES, suffix="csv"),
+        awaited(),
+        png=expand(FIGURE_FILE, figure=DRAWN, suffix="png"),
+        csv=expand(FIGURE_FILE, figure=DRAWN, suffix="csv"),
+        selection=[
+            FILES.choice(choice.table)
+            for choice in EXPERIMENT.selection.choices()
+            if EXPERIMENT.selection.is_open
+        ],
         claims=CLAIMS,
         data=rules.data.output,
     output:
@@ -18,11 +24,11 @@ rule report:
     params:
         experiment=EXPERIMENT.name,
         figures=[
-            {"name": name, "paper": figures.REGISTRY[name].paper, "caption": caption(name)}
-            for name in FIGURES
+            {"name": name, "paper": papers_numbers(name), "caption": caption(name)}
+            for name in DRAWN
         ],
         # The experiment's own threat model: that of the last group.
-        context=asdict(figure_context(EXPERIMENT, *reversed(figures.groups()))),
+        context=lambda wildcards: asdict(figure_context(decided(), *reversed(figures.groups()))),
         config=config,
         benchmarks=BENCHMARKS,
         logs=LOGS,

@@ -4,6 +4,7 @@ for seeds in SEEDS:
         name:
             rule_name("train", seeds)
         input:
+            lambda wildcards: awaited(wildcards.method),
             train=rules.data.output.train,
             test=rules.data.output.test,
         output:
@@ -24,7 +25,7 @@ for seeds in SEEDS:
             device="auto",
             checkpoint_seconds=60,
         params:
-            settings=lambda wildcards: EXPERIMENT.training(wildcards.method).to_dict(),
+            settings=training_settings,
             seeds=seeds,
             checkpoints=lambda wildcards: FILES.checkpoints(wildcards.method),
             code=lambda wildcards: plan.training_code(EXPERIMENT, wildcards.method),

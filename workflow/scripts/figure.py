@@ -6,7 +6,7 @@ with running(snakemake.log[0]):
     from opnorm.figures.context import FigureContext
     from opnorm.figures.render import render
 
-    tables = [(*run, path) for run, path in zip(snakemake.params.runs, snakemake.input, strict=True)]
+    tables = [(*run, path) for run, path in zip(snakemake.params.runs, snakemake.input.tables, strict=True)]
     render(
         snakemake.params.figure,
         tables,

@@ -6,14 +6,11 @@ import math
 
 import pandas as pd
 import torch
-from torch import Tensor
 
-from opnorm import data
 from opnorm.analysis.subject import Subject
 from opnorm.analysis.tidy import Dimensions, tidy
-from opnorm.attacks import projected_gradient_ascent
+from opnorm.analysis.worst_case import still_correct
 from opnorm.options import Count, Grid, Positive
-from opnorm.seeding import generator
 from opnorm.threat_model import ThreatModel
 
 
@@ -53,7 +50,17 @@ def robustness(
         correct = [torch.ones(len(subject.test), dtype=torch.bool, device=subject.test.labels.device)]
         for epsilon in epsilons:
             threat = _threat(subject, norm, epsilon, iterations, relative_step)
-            correct.append(_still_correct(subject, threat, correct[-1], batch_size))
+            correct.append(
+                still_correct(
+                    subject.model,
+                    subject.test,
+                    threat,
+                    correct[-1],
+                    seed=subject.seed,
+                    stage="robustness",
+                    batch_size=batch_size,
+                )
+            )
         columns: Dimensions = {"sample": index, "epsilon": epsilons}
         tables.append(tidy("correct", torch.stack(correct[1:], 1), columns).assign(norm=norm))
     return pd.concat(tables, ignore_index=True)
@@ -62,19 +69,3 @@ def robustness(
 def _threat(subject: Subject, norm: float, epsilon: float, iterations: int, relative_step: float) -> ThreatModel:
     step = relative_step * epsilon if epsilon > 0.0 else None
     return ThreatModel(norm, epsilon, iterations, step_size=step, bounds=subject.threat.bounds)
-
-
-def _still_correct(subject: Subject, threat: ThreatModel, correct: Tensor, batch_size: int) -> Tensor:
-    """Which of the samples that are `correct` (N,) in smaller balls are so in this one; bool (N,)."""
-    stage = f"robustness/{threat.norm}/{threat.epsilon}"
-    still = torch.zeros_like(correct)
-    left = correct.nonzero()[:, 0]
-    for number, start in enumerate(range(0, len(left), batch_size)):
-        part = left[start : start + batch_size]
-        x, y = data.to_unit(subject.test.images[part]), subject.test.labels[part]
-        if threat.epsilon > 0:
-            random = generator(subject.seed, stage, number, device=x.device)
-            x = projected_gradient_ascent(subject.model, x, y, threat, generator=random)
-        with torch.no_grad():
-            still[part] = subject.model(x).argmax(1) == y
-    return still

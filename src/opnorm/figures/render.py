@@ -52,7 +52,7 @@ def redraw(name: str, csv_path: StrPath, context: FigureContext, *, pdf: StrPath
     """
     module = _module(name)
     figure = module.draw(_read_summary(csv_path, module.KEYS, context), context)
-    _save(figure, pdf, png)
+    save(figure, pdf, png)
 
 
 def _module(name: str) -> ModuleType:
@@ -80,7 +80,7 @@ def _read_summary(path: StrPath, keys: dict[str, type], context: FigureContext) 
 
 
 @style.paper_style()
-def _save(figure: Figure, pdf: StrPath, png: StrPath) -> None:
+def save(figure: Figure, pdf: StrPath, png: StrPath) -> None:
     with atomic_path(pdf) as path:
         # The hour of drawing would make equal pictures differ.
         figure.savefig(path, format="pdf", metadata={"CreationDate": None})

@@ -1,0 +1,103 @@
+"""Rules in an experiment file, in the place of numbers: `epsilon: select`, `weight: {match: ..., grid: [...]}`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from opnorm import objectives, options
+from opnorm.errors import SettingsError
+from opnorm.selection import EPSILON_KEY, EPSILONS, EpsilonRule, MatchRule, Selection, option_key
+
+Values = dict[str, Any]
+
+RULE_KEYS = ("match", "grid", "chosen")
+"""Of a rule in the place of an option."""
+
+
+def read_selection(values: Values) -> Selection:
+    """The rules in an experiment file whose structure has been checked.
+
+    Raises:
+        SettingsError: names the key, what is wrong with it, and what is known.
+    """
+    rules = {name: _match_rule(name, values["methods"]) for name in values["methods"]}
+    given = values.get("selection", {})
+    return Selection(
+        epsilon=_epsilon_rule(values),
+        matches={name: rule for name, rule in rules.items() if rule is not None},
+        seeds=tuple(int(seed) for seed in given.get("seeds", values["seeds"])),
+        **{key: value for key, value in given.items() if key != "seeds"},
+    )
+
+
+def with_numbers(values: Values, selection: Selection, choices: Mapping[str, float]) -> Values:
+    """The experiment file with a number for each rule: of `choices`, else the file's, else a stand-in from the grid."""
+    threat, methods = dict(values["threat"]), {name: dict(given) for name, given in values["methods"].items()}
+    if selection.epsilon is not None:
+        threat["epsilon"] = _number(EPSILON_KEY, selection.epsilon, choices)
+    for method, rule in selection.matches.items():
+        methods[method][rule.option] = _number(option_key(method, rule.option), rule, choices)
+    return {**values, "threat": threat, "methods": methods}
+
+
+def _number(key: str, rule: EpsilonRule | MatchRule, choices: Mapping[str, float]) -> float:
+    given = choices.get(key, rule.chosen)
+    return rule.grid[0] if given is None else given
+
+
+def _epsilon_rule(values: Values) -> EpsilonRule | None:
+    given, norm = values["threat"]["epsilon"], values["threat"]["norm"]
+    if given == "select":
+        given = {"select": None}
+    if not isinstance(given, Mapping) or norm not in EPSILONS:
+        return None
+    standard = [name for name, method in values["methods"].items() if method["objective"] == "standard"]
+    if not standard:
+        raise SettingsError(f"{EPSILON_KEY}: select looks at the standard model: add a method of objective standard")
+    grid = tuple(sorted(float(epsilon) for epsilon in given["select"] or EPSILONS[norm]))
+    rest = {key: value for key, value in given.items() if key != "select"}
+    return EpsilonRule(standard[0], grid, **rest)
+
+
+def _match_rule(method: str, methods: Mapping[str, Values]) -> MatchRule | None:
+    found = [option for option, given in methods[method].items() if _is_rule(option, given)]
+    if not found:
+        return None
+    option, where = found[0], option_key(method, found[0])
+    given = methods[method][option]
+    if len(found) > 1:
+        raise SettingsError(f"{where}: only one option of a method can be matched, not {', '.join(found)} at once")
+    for key in given:
+        if key not in RULE_KEYS:
+            raise SettingsError(f"{where}.{key}: unknown key{options.suggest(key, RULE_KEYS)}")
+    for key in ("match", "grid"):
+        if key not in given:
+            raise SettingsError(f"{where}.{key}: missing")
+    if method == "epsilon":
+        raise SettingsError(f"{where}: the table of radii has the name of this method; give the method another")
+    _check_match(f"{where}.match", given["match"], method, methods)
+    grid = _check_grid(f"{where}.grid", given["grid"], methods[method]["objective"], option)
+    return MatchRule(option, given["match"], grid, given.get("chosen"))
+
+
+def _is_rule(option: str, given: object) -> bool:
+    return option != "threat" and isinstance(given, Mapping)
+
+
+def _check_match(where: str, match: object, method: str, methods: Mapping[str, Values]) -> None:
+    others = [name for name in methods if name != method]
+    if match not in others:
+        raise SettingsError(f"{where}: unknown name {match!r}{options.suggest(str(match), others)}")
+    if any(_is_rule(option, given) for option, given in methods[str(match)].items()):
+        raise SettingsError(f"{where}: {match} is itself matched with another method; match that one")
+
+
+def _check_grid(where: str, grid: object, objective: str, option: str) -> tuple[float, ...]:
+    values = dict.fromkeys(options.check_value(grid, options.Grid, where))
+    entry = objectives.REGISTRY.get(objective)
+    known = options.options_of(entry) if entry is not None else {}
+    if option in known:
+        for value in values:
+            options.check_value(value, known[option].annotation, where)
+    return tuple(values)
