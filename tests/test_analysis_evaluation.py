@@ -155,6 +155,15 @@ def test_options_decide_what_is_measured(subject: Subject) -> None:
     assert table["sample"].nunique() == len(subject.test)
 
 
+def test_whole_numbers_in_an_experiment_file_are_the_same_ball(subject: Subject) -> None:
+    options: dict[str, Any] = {"samples": 8, "iterations": (2,), "restarts": 1, "autoattack": False}
+    whole, real = (
+        analysis.evaluation(replace(subject, threat=ThreatModel(norm, epsilon, 5)), **options)
+        for norm, epsilon in ((2, 1), (2.0, 1.0))
+    )
+    pd.testing.assert_frame_equal(whole, real)
+
+
 class Rounded(nn.Flatten):
     """Pixels in sixteenths: no gradient comes through."""
 

@@ -78,7 +78,7 @@ def evaluated_samples(subject: Subject, count: int) -> Tensor:
 def balls(subject: Subject, l2: Grid, linf: Grid) -> list[ThreatModel]:
     """The balls of both grids and that of the experiment, of radii above 0, by norm and radius."""
     radii = {(2.0, epsilon) for epsilon in l2} | {(math.inf, epsilon) for epsilon in linf}
-    radii.add((subject.threat.norm, subject.threat.epsilon))
+    radii.add((float(subject.threat.norm), float(subject.threat.epsilon)))
     bounds = subject.threat.bounds
     return [ThreatModel(norm, epsilon, 1, bounds=bounds) for norm, epsilon in sorted(radii) if epsilon > 0.0]
 
