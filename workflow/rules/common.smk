@@ -102,12 +102,17 @@ def awaited(*methods):
     ]
 
 
+def chosen_numbers(*methods):
+    """What was chosen for the same, by its key."""
+    return {
+        choice.key: read_choice(FILES.choice(choice.table), choice.column)
+        for choice in EXPERIMENT.selection.awaited(*methods)
+    }
+
+
 def decided(*methods):
     """The experiment with the numbers that were chosen for the same."""
-    choices = EXPERIMENT.selection.awaited(*methods)
-    numbers = {
-        choice.key: read_choice(FILES.choice(choice.table), choice.column) for choice in choices
-    }
+    numbers = chosen_numbers(*methods)
     return EXPERIMENT.with_choices(numbers) if numbers else EXPERIMENT
 
 

@@ -1,5 +1,6 @@
 rule reference:
     input:
+        awaited(*METHODS),
         figure_files(*FIGURES),
         CLAIMS,
         provenance=FILES.provenance,
@@ -16,6 +17,7 @@ rule reference:
         "../envs/opnorm.yaml"
     params:
         config=config,
+        choices=lambda wildcards: chosen_numbers(*METHODS),
         results=RESULTS,
         folder=f"{REFERENCE}/{EXPERIMENT.name}",
         code=plan.reference_code(),
