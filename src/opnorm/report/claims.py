@@ -18,9 +18,9 @@ VERDICTS = {"supported": "✓", "refuted": "✗", "inconclusive": "?"}
 """Each verdict's sign; the words are in the table."""
 
 _EXPLANATION = (
-    "What decides each claim, and with which margin, was fixed before the results were seen. A claim is supported "
-    "where the whole 95 % interval is where the statistic has to be (shaded), refuted where all of it is elsewhere, "
-    "on one side, and else inconclusive. A refuted claim is a result like any other."
+    "What decides each claim, and with which margin, is in the code and the same for every experiment. A claim is "
+    "supported where the whole 95 % interval is where the statistic has to be (shaded), refuted where all of it is "
+    "elsewhere, on one side, and else inconclusive. A refuted claim is a result like any other."
 )
 
 
