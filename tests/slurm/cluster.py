@@ -90,7 +90,7 @@ class Cluster:
         self.save()
         self._wait_for_answer(daemon, process)
 
-    def _wait_for_answer(self, daemon: str, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
+    def _wait_for_answer(self, daemon: str, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
         while process.poll() is None:
             try:
@@ -153,7 +153,7 @@ class Cluster:
         self.stop("slurmd", seconds=0)
         self._kill_steps()
 
-    def clear(self, seconds: float = 60) -> None:
+    def clear(self, seconds: float = 120) -> None:
         """Cancel all jobs, wait until nothing of them is left, and let the node take jobs again."""
         for daemon in ("slurmdbd", "slurmctld", "slurmd"):
             self.start(daemon)
@@ -202,7 +202,7 @@ class Cluster:
         state["daemons"] = {name: Process(**process) for name, process in state["daemons"].items()}
         return cls(**state | {"directory": directory})
 
-    def run(self, *command: str, seconds: float = 30) -> str:
+    def run(self, *command: str, seconds: float = 60) -> str:
         """Standard output of a command that talks to this cluster; its words as ClusterError if it fails."""
         return execute(command, environment=os.environ | self.environment(), seconds=seconds)
 
@@ -241,7 +241,7 @@ class Cluster:
         records = self.sacct(job, "--allocations")
         return records[0]["State"].split()[0] if records else "UNKNOWN"
 
-    def wait_for(self, job: str, *states: str, seconds: float = 30) -> str:
+    def wait_for(self, job: str, *states: str, seconds: float = 120) -> str:
         """Wait until a job is in one of `states`; that state."""
         deadline = time.monotonic() + seconds
         while (state := self.state(job)) not in states:

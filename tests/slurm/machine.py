@@ -120,7 +120,7 @@ def wait_until(
     condition: Callable[[], object],
     what: str,
     *,
-    seconds: float,
+    seconds: float = 120,  # ample, for a busy machine: who waits in vain fails anyway
     log: Path | None = None,
     interval: float = 0.05,
 ) -> None:

@@ -93,17 +93,22 @@ class Project:
         seeds: int,
         *more: str,
         step_seconds: float = 0.05,
+        held: bool = False,
         environment: Mapping[str, str] = MappingProxyType({}),
     ) -> Iterator[Run]:
-        """The long experiment's training under another name, being run on the cluster."""
+        """The long experiment's training under another name, being run on the cluster.
+
+        With `held` each of its jobs stops after some checkpoints until `Run.release`.
+        """
         source, target = (self.folder / "results" / name / "data" for name in ("long", experiment))
         shutil.copytree(source, target, dirs_exist_ok=True)
+        hold = {"OPNORM_TEST_HELD": str(self.folder / f"{experiment}.go")} if held else {}
         settings = ["--config", f"experiment={experiment}", f"seeds={list(range(seeds))}"]
         with (self.folder / f"{experiment}.log").open("a") as log:
             process = subprocess.Popen(
                 self.command(*settings, *more, "--", model(experiment, 0)),
                 cwd=self.folder,
-                env=self.environment(step_seconds) | environment,
+                env=self.environment(step_seconds) | environment | hold,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -155,19 +160,23 @@ class Run:
         """Of the newest checkpoint."""
         return max((int(path.stem[5:]) for path in (self.checkpoints / str(seed)).glob("step-*.pt")), default=0)
 
+    def release(self) -> None:
+        """Let held jobs go on."""
+        (self.project.folder / f"{self.experiment}.go").touch()
+
     def wait_for_progress(self, *seeds: int) -> None:
         """Until each of `seeds` has a newer checkpoint than now."""
         before = {seed: self.step(seed) for seed in seeds}
         self.wait_until(lambda: all(self.step(seed) > step for seed, step in before.items()), "a newer checkpoint")
 
-    def wait_until(self, condition: Callable[[], object], what: str, seconds: float = 90) -> None:
+    def wait_until(self, condition: Callable[[], object], what: str, seconds: float = 240) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert self.process.poll() is None, f"Snakemake ended\n{self.log}"
             assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}\n{self.log}"
             time.sleep(0.1)
 
-    def end(self, status: int = 0, seconds: float = 200) -> None:
+    def end(self, status: int = 0, seconds: float = 400) -> None:
         """Wait for Snakemake; with status 0, the weights are those of an uninterrupted training."""
         assert self.process.wait(seconds) == status, self.log
         if status == 0:

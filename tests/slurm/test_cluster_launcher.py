@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -39,7 +38,8 @@ def test_cancelled_by_hand_and_run_again(slurm: Cluster, project: Project) -> No
 
 @pytest.mark.parametrize("how", ["kill snakemake alone", "hang up"])
 def test_snakemake_killed_and_run_again(how: str, slurm: Cluster, project: Project) -> None:
-    with project.training("orphan", 2) as run:
+    (project.folder / "orphan.go").unlink(missing_ok=True)
+    with project.training("orphan", 2, held=True) as run:
         run.wait_for_progress(0, 1)
         jobs = [run.job(0), run.job(1)]
         launcher = launcher_of(run.process.pid)
@@ -47,20 +47,21 @@ def test_snakemake_killed_and_run_again(how: str, slurm: Cluster, project: Proje
             os.killpg(run.process.pid, signal.SIGHUP)
         else:
             run.process.kill()
-        wait_until(lambda: not Path(f"/proc/{launcher}").exists(), "the launcher to leave", seconds=5)
+        wait_until(lambda: not Path(f"/proc/{launcher}").exists(), "the launcher to leave")
     assert [slurm.state(job) for job in jobs] == ["RUNNING", "RUNNING"]
     assert "Snakemake is gone; left to themselves: seed 0" in run.log
     before = len(slurm.calls("sbatch"))
     with project.training("orphan", 2) as run:
         run.wait_until(lambda: "submitted earlier, waiting for seed 0" in run.log, "the jobs found again")
+        run.release()
         run.end()
-    assert len(slurm.calls("sbatch")) == before
+    assert len(slurm.calls("sbatch")) == before, run.log
     assert f"seed 1 (job {jobs[1]}): trained" in run.log
     shutil.rmtree(project.folder / "results/orphan")
 
 
 def test_two_snakemakes_train_a_run_once(slurm: Cluster, project: Project) -> None:
-    with project.training("twice", 1) as first:
+    with project.training("twice", 1, held=True) as first:
         first.wait_for_progress(0)
         refused = project.run("--config", "experiment=twice", "seeds=[0]", "--", model("twice", 0))
         assert refused.returncode == 1
@@ -68,6 +69,7 @@ def test_two_snakemakes_train_a_run_once(slurm: Cluster, project: Project) -> No
         before = len(slurm.calls("sbatch"))
         with project.training("twice", 1, "--nolock") as second:
             second.wait_until(lambda: "another process launches these runs" in second.log, "the second to wait")
+            first.release()
             first.end()
             second.end()
     assert len(slurm.calls("sbatch")) == before
@@ -77,7 +79,7 @@ def test_a_result_that_nobody_waited_for_is_picked_up(slurm: Cluster, project: P
     with project.training("unwatched", 1, step_seconds=0.02) as run:
         run.wait_for_progress(0)
         os.killpg(run.process.pid, signal.SIGKILL)
-    wait_until(lambda: is_empty(slurm), "the job to end", seconds=60)
+    wait_until(lambda: is_empty(slurm), "the job to end")
     before = len(slurm.calls("sbatch"))
     with project.training("unwatched", 1) as run:
         run.end()
@@ -92,8 +94,8 @@ def test_interrupted_it_cancels_its_jobs_and_keeps_checkpoints(how: str, slurm: 
             os.killpg(run.process.pid, signal.SIGINT)
         else:
             run.process.terminate()
-        assert run.process.wait(20) != 0
-        wait_until(lambda: is_empty(slurm), "the jobs to be cancelled", seconds=15)
+        assert run.process.wait(120) != 0
+        wait_until(lambda: is_empty(slurm), "the jobs to be cancelled")
         assert "slow: interrupted; cancelled" in run.log
         kept = run.step(0)
         assert kept > 0
@@ -113,10 +115,10 @@ def test_interrupted_it_cancels_its_jobs_and_keeps_checkpoints(how: str, slurm: 
     ],
 )
 def test_refused_at_once_in_the_schedulers_words(resource: str, words: str, slurm: Cluster, project: Project) -> None:
-    begun = time.monotonic()
+    before = len(slurm.calls("sbatch"))
     with project.training("refused", 2, "--set-resources", f"train:{resource}") as run:
-        run.end(status=1, seconds=30)
-    assert time.monotonic() - begun < 20
+        run.end(status=1)
+    assert len(slurm.calls("sbatch")) == before + 1
     assert "Error: slow, seed 0, seed 1: SLURM refuses the job" in run.log
     assert words.lower() in run.log.lower()
     assert resource.split("=")[1] in run.log
@@ -136,7 +138,7 @@ def test_a_snakemake_that_runs_in_a_job_hands_nothing_down_but_where_slurm_is(sl
 
 
 def test_a_failing_training_is_shown_and_the_others_are_kept(slurm: Cluster, project: Project) -> None:
-    with project.training("failing", 2, step_seconds=0.02) as run:
+    with project.training("failing", 2) as run:
         run.wait_for_progress(0, 1)
         job = run.job(0)
         (run.checkpoints / "0/result.safetensors").mkdir()

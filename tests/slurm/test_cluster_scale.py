@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slurm
 def test_the_overhead_of_a_training(slurm: Cluster, tmp_path: Path) -> None:
     project = Project(tmp_path)
     project.uninterrupted(seeds=2)
-    found = []
+    found, slowdowns = [], []
     for attempt in range(3):
         with project.training(f"quick{attempt}", 2, step_seconds=0) as run:
             run.end()
@@ -37,8 +37,17 @@ def test_the_overhead_of_a_training(slurm: Cluster, tmp_path: Path) -> None:
             seen = clock(re.search(rf"(\S+) slow, seed {seed} \(job \S+\): trained", run.log).group(1))
             history = pd.read_csv(project.folder / f"results/quick{attempt}/history/slow/{seed}.csv")
             found.append(float(seen - submitted - history["seconds"].sum()))
-    print("seconds from submission to result seen, without the training:", found)
-    assert statistics.median(found) < 15
+        slowdowns.append(slowdown())
+    print("seconds from submission to result seen, without the training:", found, "slowed down by:", slowdowns)
+    assert statistics.median(found) < 15 * statistics.median(slowdowns)
+
+
+def slowdown() -> float:
+    """Seconds that pass while this process computes for one; 1 on a machine that has nothing else to do."""
+    begun, used = time.perf_counter(), time.process_time()
+    while time.process_time() - used < 0.5:
+        pass
+    return (time.perf_counter() - begun) / (time.process_time() - used)
 
 
 def clock(text: str) -> float:
@@ -52,13 +61,13 @@ def test_300_trainings_are_held_lightly(slurm: Cluster, tmp_path: Path) -> None:
     begun = time.time()
     launchers = [subprocess.Popen([*command, name, str(SEEDS), "600"], env=environment) for name in names]
     try:
-        wait_until(lambda: queued(slurm) == METHODS * SEEDS, "300 trainings in the queue", seconds=120, interval=1)
+        wait_until(lambda: queued(slurm) == METHODS * SEEDS, "300 trainings in the queue", interval=1)
         time.sleep(60)
         megabytes = [peak_memory_mb(launcher.pid) for launcher in launchers]
         queries = [(when, command) for when, command in slurm.calls("squeue") if when > begun]
         for launcher in launchers:
             launcher.send_signal(signal.SIGINT)
-        assert [launcher.wait(30) for launcher in launchers] == [1] * METHODS
+        assert [launcher.wait(120) for launcher in launchers] == [1] * METHODS
     finally:
         for launcher in launchers:
             launcher.kill()
@@ -74,7 +83,7 @@ def test_300_trainings_are_held_lightly(slurm: Cluster, tmp_path: Path) -> None:
         assert 2 <= len(times) <= 20
         assert min(gaps) > 2.5
     assert not [when for when, _ in slurm.calls("sacct") if when > begun]
-    wait_until(lambda: is_empty(slurm), "an empty queue", seconds=30)
+    wait_until(lambda: is_empty(slurm), "an empty queue")
 
 
 def queued(slurm: Cluster) -> int:

@@ -21,11 +21,11 @@ def test_preempted_killed_and_without_accounting(slurm: Cluster, project: Projec
         launcher = launcher_of(run.process.pid)
         assert "torch" not in Path(f"/proc/{launcher}/maps").read_text()
         high = slurm.submit("sleep 1", partition="high", gres="gpu:1")
-        wait_until(lambda: "PENDING" in [slurm.state(job) for job in jobs], "preemption", seconds=20)
+        wait_until(lambda: "PENDING" in [slurm.state(job) for job in jobs], "preemption")
         slurm.stop("slurmdbd")
-        slurm.wait_for(high, "COMPLETED", seconds=20)
+        slurm.wait_for(high, "COMPLETED")
         for job in jobs:
-            slurm.wait_for(job, "RUNNING", seconds=30)
+            slurm.wait_for(job, "RUNNING")
         run.wait_for_progress(0, 1)
         kept = run.step(0)
         slurm.kill_step(jobs[0], "0")
@@ -45,7 +45,7 @@ def test_a_lost_node(slurm: Cluster, project: Project) -> None:
         run.wait_for_progress(0)
         job = run.job(0)
         slurm.lose_node()
-        slurm.wait_for(job, "PENDING", seconds=60)
+        slurm.wait_for(job, "PENDING")
         slurm.start("slurmd")
         run.end()
     assert run.resumed(job)
@@ -55,7 +55,7 @@ def test_the_time_limit_twice(slurm: Cluster, project: Project) -> None:
     more = ["--set-resources", "train:runtime=1", "train:checkpoint_seconds=600"]
     with project.training("limited", 1, *more, step_seconds=0.4) as run:
         job = run.job(0)
-        run.end(seconds=300)
+        run.end()
     assert run.log_of(job).count("Requeued job") >= 2
     steps = run.resumed(job)
     assert len(steps) >= 2
@@ -101,7 +101,7 @@ def test_ten_at_once_on_two_gpus(slurm: Cluster, project: Project) -> None:
         while run.process.poll() is None:
             running.append(sum(job["state"] == "RUNNING" for job in slurm.squeue()))
             time.sleep(0.3)
-        run.end(seconds=1)
+        run.end()
     assert max(running) == 2
     assert not list(jobs.glob("*.pkl"))
     logs = [path.read_text() for path in jobs.glob("*_log.out")]
