@@ -416,7 +416,7 @@ def test_correct_under_attack_is_correct_at_the_sample_and_at_the_attacked_point
     assert (model.model(helpful(model.model, x, y, ThreatModel(2.0, 0.2, 1))).argmax(1) == y)[~clean].any()
 
     def table(attack: Callable[..., Tensor]) -> pd.DataFrame:
-        monkeypatch.setattr("opnorm.analysis._robustness.projected_gradient_ascent", attack)
+        monkeypatch.setattr("opnorm.analysis.worst_case.projected_gradient_ascent", attack)
         rows = analysis.robustness(model, l2=(0.2, 5.0), linf=(0.1,), iterations=5, batch_size=15)
         return rows.pivot_table(index="sample", columns=["norm", "epsilon"], values="correct")
 

@@ -74,7 +74,7 @@ def test_an_attack_that_does_not_fit_in_memory(files: dict[str, str], monkeypatc
         (
             "robustness",
             {"l2": [0.3], "linf": [], "iterations": 1},
-            "_robustness.projected_gradient_ascent",
+            "worst_case.projected_gradient_ascent",
             "analyses.robustness.batch_size",
         ),
     ],

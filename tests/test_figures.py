@@ -25,6 +25,7 @@ from opnorm.figures import REGISTRY, aliases, panels, style
 from opnorm.figures.context import RANDOM, FigureContext, figure_context
 from opnorm.figures.render import redraw, render
 from opnorm.figures.summary import STATISTICS, summarise
+from opnorm.selection import Selection
 from opnorm.settings import Experiment, Method, Optimization
 from opnorm.tables import write_parquet
 from opnorm.threat_model import ThreatModel
@@ -513,7 +514,20 @@ def experiment_of(groups: dict[str, str], **threats: ThreatModel) -> Experiment:
         Method(name, name.upper(), "standard", {}, threats.get(name, threat), group, (0,))
         for name, group in groups.items()
     )
-    return Experiment("e", "digits", "data", {}, (0,), threat, Optimization(1, 2, 0.1), methods, 1, {})
+    return Experiment(
+        "e",
+        "digits",
+        "data",
+        {},
+        (0,),
+        threat,
+        Optimization(1, 2, 0.1),
+        methods,
+        1,
+        {},
+        selection=Selection(),
+        config={},
+    )
 
 
 def test_a_figure_knows_the_methods_of_its_groups_and_no_others() -> None:

@@ -18,8 +18,6 @@ rule reference:
     params:
         config=config,
         choices=lambda wildcards: chosen_numbers(*METHODS),
-        results=RESULTS,
-        folder=f"{REFERENCE}/{EXPERIMENT.name}",
         code=plan.reference_code(),
     message:
         f"Collecting {EXPERIMENT.name} in {REFERENCE}"

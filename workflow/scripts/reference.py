@@ -13,7 +13,7 @@ with running(snakemake.log[0]):
     collect(
         # Checked when the rules were made.
         Experiment.from_config(snakemake.params.config, None, "--config").with_choices(snakemake.params.choices),
-        Files(snakemake.params.results),
-        Path(snakemake.params.folder),
+        Files(str(Path(snakemake.input.provenance).parent)),
+        Path(snakemake.output[0]).parent,
         json.loads(Path(snakemake.input.provenance).read_text(encoding="utf-8")),
     )
