@@ -80,7 +80,9 @@ class Project:
 
     def uninterrupted(self, seeds: int) -> None:
         """Train the long experiment on this machine, for comparison."""
-        done = self.run("--cores=1", f"--config=seeds={list(range(seeds))}", "--", model("long", seeds - 1), profile="default")
+        done = self.run(
+            "--cores=1", f"--config=seeds={list(range(seeds))}", "--", model("long", seeds - 1), profile="default"
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
     def weights(self, experiment: str, seed: int) -> dict[str, torch.Tensor]:
