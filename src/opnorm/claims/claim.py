@@ -21,6 +21,7 @@ Role = Callable[[Method], bool]
 
 
 def as_it_is(values: Floats) -> Floats:
+    """The values themselves."""
     return values
 
 

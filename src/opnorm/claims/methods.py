@@ -80,10 +80,12 @@ def describe(experiment: Any) -> dict[str, Any]:
 
 
 def any_method(method: Method) -> bool:
+    """Whatever it is."""
     return True
 
 
 def standard(method: Method) -> bool:
+    """Empirical risk minimisation."""
     return method.objective == "standard"
 
 
@@ -108,14 +110,17 @@ def mixed(method: Method) -> bool:
 
 
 def data_dependent(method: Method) -> bool:
+    """Data-dependent spectral or operator norm regularisation, by either solver."""
     return method.objective == "data_dependent_snr"
 
 
 def solved_exactly(method: Method) -> bool:
+    """The same with the exact maximiser."""
     return data_dependent(method) and method.options.get("solver", "exact") == "exact"
 
 
 def solved_by_power(method: Method) -> bool:
+    """The same with the power method, as in the paper."""
     return data_dependent(method) and method.options.get("solver", "exact") == "power"
 
 

@@ -81,6 +81,7 @@ def _read_summary(path: StrPath, keys: dict[str, type], context: FigureContext) 
 
 @style.paper_style()
 def save(figure: Figure, pdf: StrPath, png: StrPath) -> None:
+    """Write both pictures; the same figure gives the same bytes."""
     with atomic_path(pdf) as path:
         # The hour of drawing would make equal pictures differ.
         figure.savefig(path, format="pdf", metadata={"CreationDate": None})
