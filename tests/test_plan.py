@@ -55,6 +55,24 @@ def test_a_digest_is_of_the_code_that_a_result_goes_through(code, modules, other
             assert (code() != before) == (module in modules), module
 
 
+def test_a_method_that_others_match_has_a_place_among_the_candidates():
+    assert FILES.candidate_history("m", None, 0) == "results/smoke/selection/history/m/itself/0.csv"
+    assert FILES.candidate_model("m", 0.5, 0) == "results/smoke/selection/models/m/0.5/0.safetensors"
+    assert FILES.candidate_checkpoints("m", "{value}") == "results/smoke/selection/checkpoints/m/{value}"
+
+
+def test_numbers_by_rule_are_those_of_the_experiment():
+    methods = SMOKE["methods"] | {
+        "dd_snr": {"objective": "data_dependent_snr", "weight": {"match": "standard", "grid": [1, 2]}}
+    }
+    config = SMOKE | {"threat": SMOKE["threat"] | {"epsilon": {"select": [1, 2, 3], "chosen": 2}}, "methods": methods}
+    experiment = Experiment.from_config(config, None, "smoke.yaml").with_choices({"methods.dd_snr.weight": 2.0})
+    assert plan.numbers_by_rule(experiment) == {"threat.epsilon": 2.0, "methods.dd_snr.weight": 2.0}
+    assert plan.drawn(experiment) == [*experiment.figures(), "selection"]
+    assert plan.numbers_by_rule(EXPERIMENT) == {}
+    assert plan.drawn(EXPERIMENT) == EXPERIMENT.figures()
+
+
 def test_claims_are_judged_by_the_tables_of_all_seeds():
     runs = plan.claimed_runs(EXPERIMENT)
     assert len(runs) == len(set(runs))

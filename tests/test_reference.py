@@ -1,5 +1,7 @@
 """An experiment with the library alone: the same bits in slices as at once, and nothing made twice."""
 
+import copy
+import json
 import math
 import signal
 import subprocess
@@ -20,6 +22,7 @@ from opnorm.reference.ledger import Ledger, Turn
 from opnorm.reference.run import provenance_of, run
 from opnorm.reference.steps import Steps, pending
 from opnorm.reference.time_slice import TimeSlice
+from opnorm.selection import read_choice
 
 ROOT = Path(__file__).parents[1]
 SMOKE = yaml.safe_load((ROOT / "config/smoke.yaml").read_text())
@@ -62,28 +65,22 @@ def whole(tmp_path_factory):
     return steps
 
 
-@pytest.fixture
-def times_up(monkeypatch):
-    """A function that has the time be over after these steps of the training."""
-    after_step = training._Keeper.after_step
+def stop_after(monkeypatch, *steps, of=""):
+    """Have the time be over after these steps of the training, or of a method's trainings."""
+    after_step, waiting = training._Keeper.after_step, list(steps)
 
-    def at(*steps):
-        waiting = list(steps)
+    def keep(keeper, stop):
+        if waiting and keeper.training.step == waiting[0] and keeper.run.startswith(of):
+            waiting.pop(0)
+            signal.raise_signal(signal.SIGALRM)
+        after_step(keeper, stop)
 
-        def keep(keeper, stop):
-            if waiting and keeper.training.step == waiting[0]:
-                waiting.pop(0)
-                signal.raise_signal(signal.SIGALRM)
-            after_step(keeper, stop)
-
-        monkeypatch.setattr(training._Keeper, "after_step", keep)
-
-    return at
+    monkeypatch.setattr(training._Keeper, "after_step", keep)
 
 
-def test_in_slices_it_ends_in_the_same_bits_as_at_once(whole, times_up, tmp_path):
+def test_in_slices_it_ends_in_the_same_bits_as_at_once(whole, monkeypatch, tmp_path):
     steps, config = small(tmp_path)
-    times_up(5, 12, 24)
+    stop_after(monkeypatch, 5, 12, 24)
     for _ in range(3):
         assert names(run(steps, config, TimeSlice())) == ALL[1:]
         assert not Path(steps.files.model("standard", 0)).exists()
@@ -220,6 +217,103 @@ def test_a_damaged_ledger_is_named(tmp_path):
         Ledger(tmp_path)
 
 
+METHODS = {"standard": {"objective": "standard"}, "adversarial": {"objective": "adversarial"}}
+NAMES = ("standard", "adversarial", "dd_snr")
+SELECTED = {
+    "training": SMALL["training"] | {"epochs": 1},
+    "threat": {"norm": 2, "epsilon": {"select": [0.01, 1.0, 20.0], "share": 0.8}, "iterations": 2},
+    "methods": METHODS
+    | {"dd_snr": {"objective": "data_dependent_snr", "weight": {"match": "adversarial", "grid": [0.01, 1.0]}}},
+    "selection": {"validation": 0.3},
+    "analyses": {"spectrum": None},
+}
+CANDIDATES = ["candidate adversarial itself 0", "candidate dd_snr 0.01 0", "candidate dd_snr 1.0 0"]
+RULES = ["data", "train standard 0", "select epsilon", "hold out", *CANDIDATES, "select values"]
+RESULTS = [
+    "train adversarial 0", "train dd_snr 0", *(f"attack {method} 0" for method in NAMES),
+    *(f"analyze spectrum {method} 0" for method in NAMES), "draw selection", "draw spectrum", "claims",
+]  # fmt: skip
+
+
+def numbers(steps):
+    """What the rules chose, radius and weight."""
+    return [
+        read_choice(steps.files.choice(table), column) for table, column in (("epsilon",) * 2, ("dd_snr", "weight"))
+    ]
+
+
+@pytest.fixture(scope="module")
+def selected(tmp_path_factory):
+    """The steps of an experiment whose constants are chosen by rule, made in two slices."""
+    steps, config = small(tmp_path_factory.mktemp("selected"), **SELECTED)
+    assert left(steps) == RULES + RESULTS
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        stop_after(monkeypatch, 4, of="dd_snr")
+        assert names(run(steps, config, TimeSlice())) == RULES[5:] + RESULTS
+    assert list(Path(steps.files.candidate_checkpoints("dd_snr", 0.01)).glob("0/*.pt"))
+    assert run(steps, config, TimeSlice()) == []
+    assert left(steps) == []
+    return steps
+
+
+def test_rules_choose_by_what_was_measured(selected):
+    epsilon, weight = numbers(selected)
+    radii = pd.read_csv(selected.files.choice("epsilon"))
+    assert epsilon == radii.loc[radii["misclassified"] >= 0.8, "epsilon"].min()
+    histories = [("adversarial", None), ("dd_snr", 0.01), ("dd_snr", 1.0)]
+    paths = [selected.files.candidate_history(*run, 0) for run in histories]
+    target, *found = (pd.read_csv(path)["test_accuracy"].iloc[-1] for path in paths)
+    assert weight == min(zip((0.01, 1.0), found, strict=True), key=lambda pair: abs(pair[1] - target))[0]
+    assert {Path(path).name for path in Path(selected.files.selection).glob("data/*")} == {
+        "train.safetensors", "validation.safetensors",
+    }  # fmt: skip
+
+
+def test_after_the_rules_it_ends_in_the_same_bits_as_with_their_numbers(selected, tmp_path):
+    plain = copy.deepcopy(SELECTED)
+    plain["threat"]["epsilon"], plain["methods"]["dd_snr"]["weight"] = numbers(selected)
+    steps, _ = small(tmp_path, **plain)
+    steps.data().make()
+    for method in ("adversarial", "dd_snr"):
+        steps.train(method, 0).make()
+        paths = [found.files.model(method, 0) for found in (selected, steps)]
+        model, other = (weights.load_model(path).state_dict() for path in paths)
+        assert all(torch.equal(model[name], other[name]) for name in other)
+        assert weights.made_by(paths[0]) == weights.made_by(paths[1])
+    candidate = weights.made_by(selected.files.candidate_model("dd_snr", 0.01, 0))
+    assert candidate["settings"]["method"]["threat"]["epsilon"] == plain["threat"]["epsilon"]
+    assert candidate["data"] != weights.made_by(paths[0])["data"]
+
+
+def test_a_choice_repeats_what_it_decides(selected, tmp_path):
+    longer = copy.deepcopy(SELECTED)
+    longer["methods"]["dd_snr"]["weight"]["grid"] = [0.01, 0.1, 1.0]
+    steps, _ = small(tmp_path, **longer)
+    expected = ["candidate dd_snr 0.1 0", "select values", "draw selection"]
+    assert left(Steps(steps.experiment, selected.files, "cpu")) == expected
+    epsilon, weight = numbers(selected)
+    given = copy.deepcopy(SELECTED)
+    given["methods"]["dd_snr"]["weight"]["chosen"] = {0.01: 1.0, 1.0: 0.01}[weight]
+    steps, _ = small(tmp_path, **given)
+    again = left(Steps(steps.experiment, selected.files, "cpu"))
+    assert again[:2] == ["train dd_snr 0", "attack dd_snr 0"]
+    assert not [name for name in again if name.startswith(("candidate", "select"))]
+
+
+def test_what_was_chosen_is_reported_and_collected(selected, tmp_path):
+    epsilon, weight = numbers(selected)
+    page = Path(selected.files.report).read_text()
+    assert f"of size {epsilon:g}" in page
+    assert all(f">{stage}<" in page for stage in ("selection", "train dd_snr"))
+    file = str(Path(selected.files.folder).with_suffix(".yaml"))
+    assert main(["collect", file, "--out", str(Path(file).parent)]) == 0
+    kept = Path(file).parent / "reference/small"
+    assert {path.name for path in kept.glob("selection/*")} == {"epsilon.csv", "dd_snr.csv"}
+    chosen = {"threat.epsilon": epsilon, "methods.dd_snr.weight": weight}
+    assert json.loads((kept / "provenance.json").read_text())["chosen"] == chosen
+    assert f"| `methods.dd_snr.weight` | {weight:g} |" in (kept / "README.md").read_text()
+
+
 WITHOUT = ("snakemake", "submitit", "jsonschema", "psutil", "hypothesis", "pytest")
 BARE = f"""
 import sys
@@ -242,10 +336,10 @@ def test_the_library_alone_runs_and_collects(whole, tmp_path):
     assert (tmp_path / "out/reference/small/figures/spectrum.csv").read_bytes() == csv
 
 
-def test_the_status_says_whether_to_run_again(tmp_path, times_up, capsys):
+def test_the_status_says_whether_to_run_again(tmp_path, monkeypatch, capsys):
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(SMALL, sort_keys=False))
     arguments = ["run", str(tmp_path / "small.yaml"), "--out", str(tmp_path), "--minutes", "9", "--device", "cpu"]
-    times_up(5)
+    stop_after(monkeypatch, 5)
     assert main(arguments) == UNFINISHED
     assert "7 steps are left: run again" in capsys.readouterr().out
     assert main([*arguments, "--config", "samples=0"]) == 1
@@ -262,5 +356,3 @@ def test_keys_are_changed_as_snakemake_does():
         read_experiment(ROOT / "config/smoke.yaml", ["seeds"])
     with pytest.raises(FileError, match=r"none\.yaml: cannot be read"):
         read_experiment(ROOT / "config/none.yaml")
-    with pytest.raises(SettingsError, match=r"rules choose threat\.epsilon; .* add `chosen`"):
-        read_experiment(ROOT / "config/smoke.yaml", ["threat={epsilon: select}"])

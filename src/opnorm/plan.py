@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 from opnorm import analysis, datasets, figures, models, objectives
 from opnorm.claims.methods import Context, describe
 from opnorm.claims.registry import needed
+from opnorm.figures.context import FigureContext, figure_context
 from opnorm.provenance import code_digest
+from opnorm.selection import EPSILON_KEY, Choice, EpsilonRule, MatchRule, read_choice
 from opnorm.settings import Experiment
 
 ITSELF = "itself"
@@ -62,17 +66,17 @@ class Files:
         """A part of the training split: "train" or "validation"."""
         return f"{self.selection}/data/{split}.safetensors"
 
-    def candidate_model(self, method: str, value: float | str, seed: int | str) -> str:
-        """The weights of a training that a rule compares; the value is `ITSELF` for a method that others match."""
-        return f"{self.selection}/models/{method}/{value}/{seed}.safetensors"
+    def candidate_model(self, method: str, value: float | str | None, seed: int | str) -> str:
+        """The weights of a training that a rule compares; the value is None for a method that others match."""
+        return f"{self.selection}/models/{method}/{_candidate(value)}/{seed}.safetensors"
 
-    def candidate_history(self, method: str, value: float | str, seed: int | str) -> str:
+    def candidate_history(self, method: str, value: float | str | None, seed: int | str) -> str:
         """Its epochs."""
-        return f"{self.selection}/history/{method}/{value}/{seed}.csv"
+        return f"{self.selection}/history/{method}/{_candidate(value)}/{seed}.csv"
 
-    def candidate_checkpoints(self, method: str, value: float | str) -> str:
+    def candidate_checkpoints(self, method: str, value: float | str | None) -> str:
         """The folder of its checkpoints, with a folder for each seed."""
-        return f"{self.selection}/checkpoints/{method}/{value}"
+        return f"{self.selection}/checkpoints/{method}/{_candidate(value)}"
 
     @property
     def report(self) -> str:
@@ -88,6 +92,81 @@ class Files:
     def claims(self) -> str:
         """The verdicts on the paper's claims."""
         return f"{self.folder}/claims.csv"
+
+
+def drawn(experiment: Experiment) -> list[str]:
+    """The figures among an experiment's results: without numbers for what rules choose, how they chose is one."""
+    return [*experiment.figures(), *(["selection"] if experiment.selection.is_open else [])]
+
+
+def report_figures(experiment: Experiment, captions: Path) -> list[dict[str, Any]]:
+    """What the report says of each figure: `name`; `paper`, the figures and tables that it reproduces; `caption`.
+
+    Args:
+        experiment: what was run.
+        captions: a folder with a text per figure; one that is not there is empty.
+    """
+    return [{"name": name, "paper": _paper(name), "caption": caption(name, captions)} for name in drawn(experiment)]
+
+
+def caption(figure: str, captions: Path) -> str:
+    """A figure's text in the folder `captions`; empty if there is none."""
+    path = captions / f"{figure}.rst"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def report_context(experiment: Experiment) -> FigureContext:
+    """What the report has to know of an experiment, with its own threat model: that of the last group."""
+    return figure_context(experiment, *reversed(figures.groups()))
+
+
+def open_tables(experiment: Experiment, files: Files) -> list[str]:
+    """The tables of all choices, where something has to be chosen before the experiment can go on."""
+    selection = experiment.selection
+    return [files.choice(choice.table) for choice in selection.choices()] if selection.is_open else []
+
+
+def chosen_numbers(files: Files, choices: Iterable[Choice]) -> dict[str, float]:
+    """What was chosen, by its key, for `Experiment.with_choices`.
+
+    Raises:
+        FileNotFoundError: a choice is not made yet.
+        FileError: its table is damaged.
+    """
+    return {choice.key: read_choice(files.choice(choice.table), choice.column) for choice in choices}
+
+
+def numbers_by_rule(experiment: Experiment) -> dict[str, float]:
+    """The numbers of an experiment for what its rules choose, by their keys."""
+    return {
+        choice.key: experiment.threat.epsilon
+        if choice.key == EPSILON_KEY
+        else experiment.method(choice.table).options[choice.column]
+        for choice in experiment.selection.choices()
+    }
+
+
+def as_rule(rule: EpsilonRule | MatchRule) -> dict[str, Any]:
+    """In plain values, without what the experiment file says that it chooses."""
+    return {key: value for key, value in asdict(rule).items() if key != "chosen"}
+
+
+def without_radius(experiment: Experiment) -> dict[str, Any]:
+    """The experiment's adversary in plain values, while the radius is chosen."""
+    return {key: value for key, value in asdict(experiment.threat).items() if key != "epsilon"}
+
+
+def selection_panels(experiment: Experiment) -> list[dict[str, str]]:
+    """What the figure says of each choice: whose networks were measured, and what the dashed line is."""
+    label = {method.name: method.label for method in experiment.methods}
+    rules, panels = experiment.selection, []
+    for choice in rules.choices():
+        if rules.epsilon is not None and choice.key == EPSILON_KEY:
+            title, target = label[rules.epsilon.standard], f"{100 * rules.epsilon.share:g} %"
+        else:
+            title, target = label[choice.table], label[rules.matches[choice.table].match]
+        panels.append({"key": choice.key, "column": choice.column, "title": title, "target": target})
+    return panels
 
 
 def claimed_runs(experiment: Experiment) -> list[tuple[str, str, int]]:
@@ -158,6 +237,14 @@ def report_code() -> str:
 def reference_code() -> str:
     """Digest of the code that collects an experiment's results."""
     return code_digest("opnorm.reference.collect")
+
+
+def _candidate(value: float | str | None) -> float | str:
+    return ITSELF if value is None else value
+
+
+def _paper(figure: str) -> tuple[str, ...]:
+    return figures.REGISTRY[figure].paper if figure in figures.REGISTRY else ()
 
 
 def _model(experiment: Experiment) -> str:

@@ -11,7 +11,7 @@ from opnorm.errors import OpnormError
 from opnorm.figures.context import figure_context, read_contexts
 from opnorm.launch_slurm import SITE_VARIABLES
 from opnorm.launch_watch import stop_launchers_on_termination
-from opnorm.selection import comparison, read_choice
+from opnorm.selection import comparison
 from opnorm.settings import Experiment
 
 
@@ -31,17 +31,6 @@ def in_words(read):
 
 def figure_files(*names):
     return expand(FIGURE_FILE, figure=names, suffix=["pdf", "png", "csv"])
-
-
-def caption(figure):
-    """Its text in workflow/report, as a parameter of the report: a change writes it again."""
-    path = Path(workflow.current_basedir) / f"../report/{figure}.rst"
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
-
-
-def papers_numbers(figure):
-    """The paper's figures and tables that a figure reproduces."""
-    return figures.REGISTRY[figure].paper if figure in figures.REGISTRY else ()
 
 
 def tables(analyses, *groups):
@@ -104,10 +93,7 @@ def awaited(*methods):
 
 def chosen_numbers(*methods):
     """What was chosen for the same, by its key."""
-    return {
-        choice.key: read_choice(FILES.choice(choice.table), choice.column)
-        for choice in EXPERIMENT.selection.awaited(*methods)
-    }
+    return plan.chosen_numbers(FILES, EXPERIMENT.selection.awaited(*methods))
 
 
 def decided(*methods):
@@ -127,15 +113,7 @@ def candidate_settings(wildcards):
 
 def candidate_histories():
     """The history of each candidate's training, seed by seed."""
-    return [
-        FILES.candidate_history(method, plan.ITSELF if value is None else value, seed)
-        for method, value, seed in EXPERIMENT.selection.candidates()
-    ]
-
-
-def as_rule(rule):
-    """In plain values, without what the experiment file says that it chooses."""
-    return {key: value for key, value in asdict(rule).items() if key != "chosen"}
+    return [FILES.candidate_history(*run) for run in EXPERIMENT.selection.candidates()]
 
 
 def standard_models():
@@ -143,27 +121,11 @@ def standard_models():
     return [FILES.model(standard.name, seed) for seed in standard.seeds]
 
 
-def selection_panels():
-    """What the figure says of each choice: whose networks were measured, and what the dashed line is."""
-    label = {method.name: method.label for method in EXPERIMENT.methods}
-    rules, panels = EXPERIMENT.selection, []
-    for choice in rules.choices():
-        if choice.table in rules.matches:
-            title, target = label[choice.table], label[rules.matches[choice.table].match]
-        else:
-            title, target = label[rules.epsilon.standard], f"{100 * rules.epsilon.share:g} %"
-        panels.append(
-            {"key": choice.key, "column": choice.column, "title": title, "target": target}
-        )
-    return panels
-
-
 EXPERIMENT = in_words(read_experiment)
 SEEDS = list(dict.fromkeys([EXPERIMENT.seeds, *(method.seeds for method in EXPERIMENT.methods)]))
 FIGURES = EXPERIMENT.figures()
 METHODS = [method.name for method in EXPERIMENT.methods]
-# Without numbers for what rules choose, how they chose belongs to the results.
-DRAWN = [*FIGURES, "selection"] if EXPERIMENT.selection.is_open else FIGURES
+DRAWN = plan.drawn(EXPERIMENT)
 
 RESULTS = f"results/{EXPERIMENT.name}"
 FILES = plan.Files(RESULTS)

@@ -3,11 +3,7 @@ rule report:
         awaited(),
         png=expand(FIGURE_FILE, figure=DRAWN, suffix="png"),
         csv=expand(FIGURE_FILE, figure=DRAWN, suffix="csv"),
-        selection=[
-            FILES.choice(choice.table)
-            for choice in EXPERIMENT.selection.choices()
-            if EXPERIMENT.selection.is_open
-        ],
+        selection=plan.open_tables(EXPERIMENT, FILES),
         claims=CLAIMS,
         data=rules.data.output,
     output:
@@ -23,12 +19,9 @@ rule report:
         "../envs/opnorm.yaml"
     params:
         experiment=EXPERIMENT.name,
-        figures=[
-            {"name": name, "paper": papers_numbers(name), "caption": caption(name)}
-            for name in DRAWN
-        ],
-        # The experiment's own threat model: that of the last group.
-        context=lambda wildcards: asdict(figure_context(decided(), *reversed(figures.groups()))),
+        # The captions are in it, so that a change writes the report again.
+        figures=plan.report_figures(EXPERIMENT, Path(workflow.current_basedir) / "../report"),
+        context=lambda wildcards: asdict(plan.report_context(decided())),
         config=config,
         benchmarks=BENCHMARKS,
         logs=LOGS,

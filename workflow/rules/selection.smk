@@ -19,8 +19,8 @@ if EXPERIMENT.selection.epsilon:
         params:
             dataset=EXPERIMENT.dataset,
             seeds=EXPERIMENT.method(EXPERIMENT.selection.epsilon.standard).seeds,
-            threat={k: v for k, v in asdict(EXPERIMENT.threat).items() if k != "epsilon"},
-            rule=as_rule(EXPERIMENT.selection.epsilon),
+            threat=plan.without_radius(EXPERIMENT),
+            rule=plan.as_rule(EXPERIMENT.selection.epsilon),
             architecture=EXPERIMENT.model,
             code=plan.epsilon_code(EXPERIMENT),
         message:
@@ -95,7 +95,7 @@ if EXPERIMENT.selection.matches:
             "../envs/opnorm.yaml"
         params:
             runs=EXPERIMENT.selection.candidates(),
-            rules={m: as_rule(rule) for m, rule in EXPERIMENT.selection.matches.items()},
+            rules={m: plan.as_rule(rule) for m, rule in EXPERIMENT.selection.matches.items()},
             code=plan.match_code(),
         message:
             "Choosing the options by which methods match others"
@@ -124,7 +124,7 @@ if EXPERIMENT.selection.choices():
         conda:
             "../envs/opnorm.yaml"
         params:
-            panels=selection_panels(),
+            panels=plan.selection_panels(EXPERIMENT),
             code=plan.selection_figure_code(),
         message:
             "Drawing selection"

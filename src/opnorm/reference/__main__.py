@@ -73,7 +73,9 @@ def _collect(chosen: argparse.Namespace) -> int:
     experiment, _ = read_experiment(chosen.file, chosen.config)
     files = Files(f"{chosen.out}/{experiment.name}")
     destination = Path(chosen.out) / "reference" / experiment.name
-    collect(experiment, files, destination, provenance_of(Steps(experiment, files)))
+    steps = Steps(experiment, files)
+    made_by = provenance_of(steps)
+    collect(steps.decided().experiment, files, destination, made_by)
     print(f"collected in {destination}")
     return 0
 

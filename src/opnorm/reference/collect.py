@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from opnorm import figures, provenance
+from opnorm import figures, plan, provenance
 from opnorm.errors import FileError
 from opnorm.figures.context import figure_context, write_contexts
 from opnorm.plan import Files
@@ -29,7 +29,7 @@ def collect(experiment: Experiment, files: Files, destination: Path, made_by: Ma
     """Gather what there is of an experiment's tables and figures in `destination`, in place of what is there.
 
     Args:
-        experiment: what was run.
+        experiment: what was run, with numbers for what its rules chose.
         files: where its results are.
         destination: a folder for this experiment alone: figures/ has each figure's numbers and pictures, figures.json
             what they need to be drawn again, history.csv a row for each training; further claims.csv, selection/,
@@ -66,7 +66,8 @@ def _gather(experiment: Experiment, files: Files, folder: Path, made_by: Mapping
             target.parent.mkdir(exist_ok=True)
             shutil.copy(path, target)
     write_csv(histories(experiment, files), folder / "history.csv")
-    provenance.write(made_by, folder / "provenance.json")
+    chosen = plan.numbers_by_rule(experiment)
+    provenance.write({**made_by, "chosen": chosen} if chosen else made_by, folder / "provenance.json")
     write_text(readme(experiment, folder, made_by), folder / "README.md")
 
 

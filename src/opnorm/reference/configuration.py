@@ -24,7 +24,7 @@ def read_experiment(path: Path, changes: Iterable[str] = ()) -> tuple[Experiment
 
     Raises:
         FileError: no such file, or no YAML.
-        SettingsError: names the key, what is wrong and what is known; or rules are to choose a number.
+        SettingsError: names the key, what is wrong and what is known.
     """
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -37,11 +37,7 @@ def read_experiment(path: Path, changes: Iterable[str] = ()) -> tuple[Experiment
         if not separator:
             raise SettingsError(f"{change}: not of the form key=value")
         _update(config, {key: yaml.safe_load(value)})
-    experiment = Experiment.from_config(config, _schema(), str(path))
-    if experiment.selection.is_open:
-        keys = ", ".join(choice.key for choice in experiment.selection.choices() if choice.number is None)
-        raise SettingsError(f"{path}: rules choose {keys}; let `snakemake selection` choose, and add `chosen` to them")
-    return experiment, config
+    return Experiment.from_config(config, _schema(), str(path)), config
 
 
 def _schema() -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from opnorm import figures
+from opnorm.plan import numbers_by_rule
 from opnorm.settings import Experiment
 
 _VERSIONS = ("python", "torch", "torchvision", "numpy", "pandas", "matplotlib")
@@ -18,13 +19,14 @@ def readme(experiment: Experiment, folder: Path, made_by: Mapping[str, Any]) -> 
     """What was run, where, how long it took, and what came out.
 
     Args:
-        experiment: what was run.
+        experiment: what was run, with numbers for what its rules chose.
         folder: with the collected files.
         made_by: what `provenance.record` found when the results were made.
     """
     parts = (
         _title(experiment),
         _provenance(made_by),
+        _chosen(experiment),
         _accuracies(experiment, folder / "figures/accuracies.csv"),
         _claims(folder / "claims.csv"),
         _figures(experiment, folder / "figures"),
@@ -59,6 +61,12 @@ def _provenance(made_by: Mapping[str, Any]) -> str:
     total = sum(stage["seconds"] for stage in made_by.get("stages", []))
     times = _table(("stage", "jobs", "seconds"), [*stages, ("all", sum(row[1] for row in stages), f"{total:.1f}")])
     return "## How it was made\n\n" + _table(("", ""), facts) + (f"\n\nWall time:\n\n{times}" if stages else "")
+
+
+def _chosen(experiment: Experiment) -> str:
+    """The numbers that rules of the experiment file chose."""
+    rows = [(f"`{key}`", f"{number:g}") for key, number in numbers_by_rule(experiment).items()]
+    return "## Chosen by rule\n\n" + _table(("constant", "number"), rows) if rows else ""
 
 
 def _commit(found: Mapping[str, Any] | None) -> str:

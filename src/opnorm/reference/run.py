@@ -9,16 +9,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from opnorm import provenance
+from opnorm import plan, provenance
 from opnorm.errors import FileError, OpnormError
 from opnorm.reference.ledger import Ledger, Turn
 from opnorm.reference.steps import Step, Steps, pending
 from opnorm.reference.time_slice import TimeSlice
 
+CAPTIONS = Path(__file__).parents[3] / "workflow/report"
+
 
 def run(steps: Steps, config: Mapping[str, Any], time_slice: TimeSlice) -> list[Step]:
     """Make the results of an experiment until the slice is over.
 
+    What rules choose comes first; the rest goes on with the numbers, and report.html is written when all is made.
     A training is stopped at the end and goes on the next time. Another step is not begun where steps like it took
     longer than what is left; one that is stopped starts again the next time, as the first.
 
@@ -28,7 +31,7 @@ def run(steps: Steps, config: Mapping[str, Any], time_slice: TimeSlice) -> list[
         time_slice: what runs is stopped at its end.
 
     Returns:
-        What is left to be made.
+        What is left to be made; where rules still have to choose, a candidate stands in for the number.
 
     Raises:
         OpnormError: a step failed, or had the whole slice and needs longer.
@@ -37,17 +40,21 @@ def run(steps: Steps, config: Mapping[str, Any], time_slice: TimeSlice) -> list[
     todo = pending(steps.results(), ledger.is_made)
     machine = provenance.machine().removeprefix("machine: ")
     print(f"{steps.experiment.name}: {len(todo)} steps to make on {machine}", flush=True)
+    planned, begun = bool(todo), False
     try:
-        for done, step in enumerate(todo):
-            if done and ledger.seconds(step) > time_slice.left:
-                return todo[done:]
+        while todo and (not begun or ledger.seconds(todo[0]) <= time_slice.left):
+            step = todo[0]
             if not _make(step, ledger, time_slice, machine):
-                _refuse_endless(step, time_slice, first=done == 0)
-                return todo[done:]
+                _refuse_endless(step, time_slice, first=not begun)
+                break
+            begun = True
+            todo = pending(steps.results(), ledger.is_made) if step.chooses else todo[1:]
     finally:
-        if todo:
+        if planned:
             _record(steps, config, ledger)
-    return []
+    if not todo and (planned or not Path(steps.files.report).is_file()):
+        _report(steps)
+    return todo
 
 
 def provenance_of(steps: Steps) -> dict[str, Any]:
@@ -89,6 +96,26 @@ def _make(step: Step, ledger: Ledger, time_slice: TimeSlice, machine: str) -> bo
 def _refuse_endless(step: Step, time_slice: TimeSlice, *, first: bool) -> None:
     if first and not step.checkpoints and time_slice.left <= 0.0:
         raise OpnormError(f"{step.name}: not done in a whole slice; give it more minutes")
+
+
+def _report(steps: Steps) -> None:
+    """Write everything on one page, with what `_record` found."""
+    from opnorm.report.contents import Contents, ReportFigure
+    from opnorm.report.page import write_report
+
+    experiment, files = steps.decided().experiment, steps.files
+    contents = Contents(
+        experiment=experiment.name,
+        context=plan.report_context(experiment),
+        figures=tuple(
+            ReportFigure(**figure, png=files.figure(figure["name"], "png"), csv=files.figure(figure["name"], "csv"))
+            for figure in plan.report_figures(experiment, CAPTIONS)
+        ),
+        provenance=json.loads(Path(files.provenance).read_text(encoding="utf-8")),
+        claims=files.claims,
+        selection=tuple(plan.open_tables(experiment, files)),
+    )
+    write_report(contents, files.report)
 
 
 def _record(steps: Steps, config: Mapping[str, Any], ledger: Ledger) -> None:

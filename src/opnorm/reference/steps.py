@@ -5,19 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from opnorm import figures, plan
 from opnorm.claims.methods import Context, describe
 from opnorm.figures.context import figure_context
 from opnorm.job import device
-from opnorm.settings import Experiment
+from opnorm.selection import EpsilonRule
+from opnorm.settings import Experiment, TrainingSettings
 
+# What the rules of the experiment choose comes before all for which it is needed, in this order.
+_RADIUS, _HELD_OUT, _CANDIDATES, _VALUES, _FIRST_SEED = range(5)
 # Of the last steps, those that look at all seeds.
 _AFTER_ALL = 1_000_000
-_STAGES = ("data", "train", "attack", "analyze", "figures", "claims")
+_STAGES = ("data", "train", "selection", "attack", "analyze", "figures", "claims")
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Step:
     """One call, the files that it makes, and all that decides what is in them.
 
     Attributes:
-        stage: "data", "train", "attack", "analyze", "figures" or "claims".
+        stage: "data", "train", "selection", "attack", "analyze", "figures" or "claims".
         name: no two steps of an experiment have the same.
         outputs: what it makes.
         needs: the steps whose files it reads.
@@ -33,6 +37,7 @@ class Step:
         make: the call.
         turn: of the steps that are to be made, those with the smallest number come first, stage by stage.
         checkpoints: a folder that it goes on from where it was stopped; "" if it starts again.
+        chooses: whether it chooses numbers on which other steps depend.
     """
 
     stage: str
@@ -43,6 +48,7 @@ class Step:
     make: Callable[[], None] = field(repr=False)
     turn: int = 0
     checkpoints: str = ""
+    chooses: bool = False
 
     @cached_property
     def digest(self) -> str:
@@ -70,7 +76,8 @@ def pending(steps: Sequence[Step], is_made: Callable[[Step], bool]) -> list[Step
 class Steps:
     """The steps of an experiment.
 
-    All that is done for one seed comes before the next seed's, so that the first results are there early.
+    All that is done for one seed comes before the next seed's, so that the first results are there early. What rules
+    choose comes before that.
 
     Attributes:
         experiment: what to run.
@@ -85,10 +92,25 @@ class Steps:
     threads: int = 1
 
     def results(self) -> list[Step]:
-        """The steps for what the workflow's target `all` asks for."""
+        """The steps for what the workflow's target `all` asks for, but for the report.
+
+        They have the numbers that rules have chosen by now. Candidates stand in for the others: what is made of those
+        has to be asked for again after each step that `chooses`.
+        """
+        return self.decided()._results()
+
+    def decided(self) -> Steps:
+        """The same with the numbers that rules have chosen by now."""
+        waiting = self.experiment.selection.awaited(*(method.name for method in self.experiment.methods))
+        made = [choice for choice in waiting if Path(self.files.choice(choice.table)).is_file()]
+        return replace(self, experiment=self.experiment.with_choices(plan.chosen_numbers(self.files, made)))
+
+    def _results(self) -> list[Step]:
         runs = self.experiment.runs(figures.MAIN)
         tables = [self.analyze(name, *run) for name in self.experiment.analyses for run in runs]
-        return [*tables, *(self.figure(name) for name in self.experiment.figures()), self.claims()]
+        drawn = [self.figure(name) for name in self.experiment.figures()]
+        choices = [*self.choices(), self.selection_figure()] if self.experiment.selection.is_open else []
+        return [*choices, *tables, *drawn, self.claims()]
 
     def data(self) -> Step:
         """Prepare the splits."""
@@ -104,29 +126,125 @@ class Steps:
 
     def train(self, method: str, seed: int) -> Step:
         """Train a run."""
-        from opnorm.launch_job import Runs, train_here
-
-        data = self.data()
-        runs = Runs(
-            settings=self.experiment.training(method).to_dict(),
-            data_paths=dict(zip(("train", "test"), data.outputs, strict=True)),
-            seeds=[seed],
+        step = self._training(
+            self.experiment.training(method),
+            seed,
+            self.data(),
             checkpoints=self.files.checkpoints(method),
             models=[self.files.model(method, seed)],
             histories=[self.files.history(method, seed)],
+        )
+        rules = self.experiment.selection
+        first = rules.is_open and rules.epsilon is not None and rules.epsilon.standard == method
+        return replace(step, turn=_RADIUS if first else self._turn(seed))
+
+    def candidate(self, method: str, value: float | None, seed: int) -> Step:
+        """Train what a rule compares, on what is not held out; without a value a method that others match."""
+        step = self._training(
+            self.experiment.training(method, value),
+            seed,
+            self.held_out(),
+            checkpoints=self.files.candidate_checkpoints(method, value),
+            models=[self.files.candidate_model(method, value, seed)],
+            histories=[self.files.candidate_history(method, value, seed)],
+        )
+        name = f"candidate {method} {plan.ITSELF if value is None else value} {seed}"
+        return replace(step, stage="selection", name=name, turn=_CANDIDATES)
+
+    def _training(self, settings: TrainingSettings, seed: int, data: Step, **paths: Any) -> Step:
+        from opnorm.launch_job import Runs, train_here
+
+        runs = Runs(
+            settings=settings.to_dict(),
+            data_paths=dict(zip(("train", "test"), data.outputs, strict=True)),
+            seeds=[seed],
             device=self.device,
             threads=self.threads,
-            code=plan.training_code(self.experiment, method),
+            code=plan.training_code(self.experiment, settings.method.name),
+            **paths,
         )
         return Step(
             "train",
-            f"train {method} {seed}",
+            f"train {settings.method.name} {seed}",
             (*runs.models, *runs.histories),
             (data,),
             [runs.settings, seed, runs.code],
             lambda: train_here(runs),
-            self._turn(seed),
-            str(runs.folder(seed)),
+            checkpoints=str(runs.folder(seed)),
+        )
+
+    def choices(self) -> list[Step]:
+        """Let all rules choose."""
+        rules = self.experiment.selection
+        return [
+            *([self.select_epsilon(rules.epsilon)] if rules.epsilon is not None else []),
+            *([self.select_values()] if rules.matches else []),
+        ]
+
+    def select_epsilon(self, rule: EpsilonRule) -> Step:
+        """Choose the radius on the standard model."""
+        seeds = self.experiment.method(rule.standard).seeds
+        trainings, data = [self.train(rule.standard, seed) for seed in seeds], self.data()
+        settings: dict[str, Any] = {
+            "dataset": self.experiment.dataset,
+            "seeds": seeds,
+            "threat": plan.without_radius(self.experiment),
+            "rule": plan.as_rule(rule),
+            "architecture": self.experiment.model,
+        }
+        output = self.files.choice("epsilon")
+
+        def make() -> None:
+            from opnorm.selection_run import select_epsilon
+
+            models = [training.outputs[0] for training in trainings]
+            select_epsilon(models, output, test=data.outputs[1], **settings, **self._where())
+
+        made_by = [settings, plan.epsilon_code(self.experiment)]
+        return Step("selection", "select epsilon", (output,), (*trainings, data), made_by, make, _RADIUS, chooses=True)
+
+    def held_out(self) -> Step:
+        """Hold a part of the training split out, to compare candidates on."""
+        data, outputs = self.data(), {split: self.files.held_out(split) for split in ("train", "validation")}
+        settings = (self.experiment.dataset, self.experiment.selection.validation)
+
+        def make() -> None:
+            from opnorm.validation import hold_out
+
+            hold_out(data.outputs[0], *settings, train=outputs["train"], validation=outputs["validation"])
+
+        made_by = [settings, plan.hold_out_code()]
+        return Step("selection", "hold out", tuple(outputs.values()), (data,), made_by, make, _HELD_OUT)
+
+    def select_values(self) -> Step:
+        """Choose the options by which methods match others."""
+        selection = self.experiment.selection
+        runs, rules = selection.candidates(), {name: plan.as_rule(rule) for name, rule in selection.matches.items()}
+        trainings = tuple(self.candidate(*run) for run in runs)
+        outputs = tuple(self.files.choice(method) for method in rules)
+
+        def make() -> None:
+            from opnorm.selection_run import select_values
+
+            histories = [(*run, training.outputs[1]) for run, training in zip(runs, trainings, strict=True)]
+            select_values(histories, outputs, rules=rules)
+
+        made_by = [runs, rules, plan.match_code()]
+        return Step("selection", "select values", outputs, trainings, made_by, make, _VALUES, chooses=True)
+
+    def selection_figure(self) -> Step:
+        """Draw what constants were chosen from, and what was chosen."""
+        panels, tables = plan.selection_panels(self.experiment), plan.open_tables(self.experiment, self.files)
+        outputs = {suffix: self.files.figure("selection", suffix) for suffix in ("pdf", "png", "csv")}
+
+        def make() -> None:
+            from opnorm.figures.selection import render_selection
+
+            render_selection(panels, tables, **outputs)
+
+        made_by = [panels, plan.selection_figure_code()]
+        return Step(
+            "figures", "draw selection", tuple(outputs.values()), tuple(self.choices()), made_by, make, _AFTER_ALL
         )
 
     def attack(self, method: str, seed: int) -> Step:
@@ -213,4 +331,4 @@ class Steps:
 
     def _turn(self, seed: int) -> int:
         seeds = dict.fromkeys(seed for method in self.experiment.methods for seed in method.seeds)
-        return 1 + list(seeds).index(seed)
+        return _FIRST_SEED + list(seeds).index(seed)
