@@ -259,6 +259,14 @@ def test_provenance_is_complete(contents: Contents) -> None:
     assert "train standard161.260.0700" in words
     assert "all363.261.0700" in words
     assert "unknown" in Page(render(dataclasses.replace(contents, provenance={**made, "commit": None}))).words
+    some = [{key: row[key] for key in ("stage", "jobs", "seconds")} for row in made["stages"]]
+    assert "all363.2––" in Page(render(dataclasses.replace(contents, provenance={**made, "stages": some}))).words
+    assert (
+        "all363.260.0700"
+        in Page(
+            render(dataclasses.replace(contents, provenance={**made, "stages": [made["stages"][0], some[1]]}))
+        ).words
+    )
 
 
 def test_the_experiment_file_can_be_run_again(contents: Contents) -> None:

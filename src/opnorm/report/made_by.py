@@ -11,6 +11,9 @@ from opnorm.report.contents import Contents
 from opnorm.report.html import Child, Html, element, join, table
 from opnorm.report.tables import NOTHING
 
+# Of a stage, with the digits that are shown; what was not measured may be missing.
+_MEASURED = {"seconds": 1, "cpu_seconds": 1, "memory_mib": 0}
+
 
 def section(contents: Contents) -> Html:
     """Everything of `provenance.record`."""
@@ -73,20 +76,15 @@ def _hardware(found: Mapping[str, Any]) -> str:
 
 def _stages(stages: Sequence[Mapping[str, Any]]) -> Html:
     if not stages:
-        return element("p", "Snakemake left no benchmark files.")
-    total = {
-        "stage": "all",
-        **{key: sum(row[key] for row in stages) for key in ("jobs", "seconds", "cpu_seconds")},
-        "memory_mib": max(row["memory_mib"] for row in stages),
+        return element("p", "There are no records of it.")
+    columns = {
+        key: [row[key] for row in stages if key in row] for key in ("jobs", "seconds", "cpu_seconds", "memory_mib")
     }
+    total: dict[str, Any] = {"stage": "all", **{key: sum(values) for key, values in columns.items() if values}}
+    if columns["memory_mib"]:
+        total["memory_mib"] = max(columns["memory_mib"])
     rows = [
-        (
-            row["stage"],
-            str(row["jobs"]),
-            f"{row['seconds']:.1f}",
-            f"{row['cpu_seconds']:.1f}",
-            f"{row['memory_mib']:.0f}",
-        )
+        (row["stage"], str(row["jobs"]), *(_number(row.get(key), digits) for key, digits in _MEASURED.items()))
         for row in (*stages, total)
     ]
     return table(
@@ -94,6 +92,10 @@ def _stages(stages: Sequence[Mapping[str, Any]]) -> Html:
         rows,
         caption="Wall time by stage, summed over its jobs, some of which ran at once; memory of the largest job.",
     )
+
+
+def _number(value: float | None, digits: int) -> str:
+    return NOTHING if value is None else f"{value:.{digits}f}"
 
 
 def _lines(value: Mapping[str, Any], indent: str) -> list[str]:
