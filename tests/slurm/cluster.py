@@ -122,7 +122,8 @@ class Cluster:
         munged += [f"--pid-file={here}/munged.pid", f"--seed-file={here}/munge.seed"]
         munged += [f"--log-file={here}/log/munged"]
         mariadbd = ["mariadbd", "--no-defaults", "--user=root", "--skip-networking"]
-        mariadbd += [f"--datadir={here}/database", f"--socket={here}/database.socket"]
+        # A database that starts clears its folder of temporary tables, those of others included.
+        mariadbd += [f"--datadir={here}/database", f"--socket={here}/database.socket", f"--tmpdir={here}/temporary"]
         mariadbd += [f"--pid-file={here}/mariadbd.pid", "--innodb-flush-log-at-trx-commit=0"]
         return {
             "munged": munged,
@@ -329,8 +330,11 @@ def up(
 
 
 def _create_database(made: Cluster) -> None:
+    temporary = made.directory / "temporary"
+    temporary.mkdir()
     # Who may enter is whom the socket says: root, without a password.
-    options = ["--no-defaults", "--user=root", f"--datadir={made.directory}/database", "--skip-test-db"]
+    options = ["--no-defaults", "--user=root", f"--datadir={made.directory}/database", f"--tmpdir={temporary}"]
+    options += ["--skip-test-db"]
     options += ["--auth-root-authentication-method=socket", "--auth-root-socket-user=root"]
     made.run("mariadb-install-db", *options, seconds=120)
 
