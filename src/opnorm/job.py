@@ -42,12 +42,17 @@ def device(wish: str) -> str:
     """The torch device for `wish`: itself, or for "auto" the GPU where there is one.
 
     Raises:
-        OpnormError: a GPU was asked for and there is none.
+        OpnormError: no device is called so, or a GPU was asked for that torch does not see.
     """
     import torch
 
     if wish == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if wish.startswith("cuda") and not torch.cuda.is_available():
-        raise OpnormError(f"the profile asks for device {wish}, but torch sees no GPU; use device auto or cpu")
+    kind, colon, number = wish.partition(":")
+    if wish != "cpu" and (kind != "cuda" or (colon and not number.isdecimal())):
+        raise OpnormError(f"device: {wish!r} is not auto, cpu, cuda or cuda: with a number")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "cuda" and int(number or 0) >= count:
+        seen = {0: "no GPU", 1: "one GPU, cuda:0"}.get(count, f"{count} GPUs, cuda:0 to cuda:{count - 1}")
+        raise OpnormError(f"the device {wish} was asked for, but torch sees {seen}; use device auto or cpu")
     return wish

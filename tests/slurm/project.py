@@ -34,6 +34,8 @@ SITE = {
     "attack": 1,
     "analyze": 1,
     "checkpoint_seconds": 1,
+    # The cluster's GPUs are pretended ones.
+    "device": "cpu",
 }
 
 
