@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from opnorm import data, weights
+from opnorm.analysis.run import prepare_torch
 from opnorm.analysis.worst_case import still_correct
 from opnorm.models.classifier import Classifier
 from opnorm.selection import EpsilonRule, MatchRule, epsilon_table, match_table
@@ -46,7 +47,7 @@ def select_epsilon(
     Raises:
         SettingsError: no radius will do.
     """
-    torch.set_num_threads(threads)
+    prepare_torch(threads)
     split = data.read_split(test, dataset).to(device)
     chosen_by, adversary = EpsilonRule(**rule), ThreatModel(**threat, epsilon=0.0)
     shares = []

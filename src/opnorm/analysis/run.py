@@ -46,7 +46,7 @@ def attack_runs(
         architecture: what the experiment says of the model; other files are refused.
         device, threads: where to run.
     """
-    _prepare_torch(threads)
+    prepare_torch(threads)
     split = data.read_split(test, dataset)
     index = torch.randperm(len(split), generator=generator(0, "analysed samples"))[:samples]
     x = data.to_unit(split.images[index]).to(device)
@@ -88,7 +88,7 @@ def measure_runs(
         options: of the measurement.
         device, threads: where to run.
     """
-    _prepare_torch(threads)
+    prepare_torch(threads)
     measure = resolve(REGISTRY, "analysis", analysis)
     split = data.read_split(test, dataset).to(device)
     for path, attacked, output, seed in zip(models, adversarial, outputs, seeds, strict=True):
@@ -112,8 +112,12 @@ def _size_setting(analysis: str, measure: Callable[..., Any]) -> str:
     return " or ".join(f"analyses.{analysis}.{name}" for name in sorted(sizes)) or f"samples, below {SAMPLES_AT_ONCE}"
 
 
-def _prepare_torch(threads: int) -> None:
-    """Measurements are in float32, whose products some GPUs' convolutions round to ten bits unless told otherwise."""
+def prepare_torch(threads: int) -> None:
+    """Measurements are in float32, whose products some GPUs' convolutions round to ten bits unless told otherwise.
+
+    Args:
+        threads: of the CPU.
+    """
     torch.set_num_threads(threads)
     torch.backends.cudnn.allow_tf32 = False
 
