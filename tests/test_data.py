@@ -149,6 +149,27 @@ def test_crops_are_windows_of_the_padded_image_all_equally_often(padding: int) -
     assert all(abs(number - count / windows) < 5.0 * deviation for number in found.values())
 
 
+def test_the_81_crops_of_cifar_are_equally_likely() -> None:
+    count = 81 * 200
+    images = torch.zeros(count, 1, 32, 32)
+    images[:, 0, 16, 16] = 1.0
+    cropped = data.augment(images, crop_padding=4, horizontal_flip=False, generator=generator())
+    # Where the one bright pixel has gone says where the window was.
+    places = cropped.flatten(1).argmax(1)
+    offsets = (20 - places // 32) * 9 + (20 - places % 32)
+    found = offsets.bincount(minlength=81).double()
+    assert len(found) == 81
+    # Chi squared with 80 degrees of freedom, whose deviation is sqrt(160); five of those.
+    assert float(((found - 200.0).square() / 200.0).sum()) < 80.0 + 5.0 * math.sqrt(160.0)
+
+
+def test_the_memory_layout_of_a_batch_does_not_change_what_is_drawn() -> None:
+    images = torch.rand(20, 3, 32, 32, generator=generator())
+    layouts = (images, images.contiguous(memory_format=torch.channels_last))
+    plain, permuted = (data.augment(x, crop_padding=4, horizontal_flip=True, generator=generator(1)) for x in layouts)
+    assert torch.equal(plain, permuted)
+
+
 def test_half_of_the_images_are_mirrored() -> None:
     images = torch.rand(2000, 2, 3, 4, generator=generator())
     augmented = data.augment(images, crop_padding=0, horizontal_flip=True, generator=generator(1))

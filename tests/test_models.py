@@ -12,12 +12,14 @@ from torch.nn.functional import batch_norm, conv2d
 
 from opnorm import models
 from opnorm.analysis._activations import activation_pattern
+from opnorm.attacks import projected_gradient_ascent
 from opnorm.errors import SettingsError
 from opnorm.jacobian import InputJacobian
 from opnorm.models.classifier import Classifier, Normalise
 from opnorm.models.cnn7 import CNN7
 from opnorm.models.wide_resnet import Block
 from opnorm.options import check_options, options_of
+from opnorm.threat_model import ThreatModel
 from opnorm.weights import initialised
 
 # Architectures for images of 32 x 32 pixels, as small as they come.
@@ -286,3 +288,39 @@ def test_images_of_another_size_are_refused_in_words() -> None:
     model = models.build("cnn7", width=1)
     with pytest.raises(SettingsError, match="CNN7 is made for images of 32 x 32 pixels, not of 8 x 8"):
         model(torch.rand(2, 3, 8, 8))
+
+
+def attacked(model: Classifier, x: Tensor, **options: Any) -> Tensor:
+    threat, random = ThreatModel(2.0, 0.5, 3), torch.Generator().manual_seed(0)
+    return projected_gradient_ascent(
+        model, x, torch.zeros(len(x), dtype=torch.int64), threat, generator=random, **options
+    )
+
+
+def test_an_attack_that_fails_half_way_leaves_mode_and_statistics_as_they_were(tiny: Classifier) -> None:
+    tiny.train()
+    batch_norms = [layer for layer in tiny.modules() if isinstance(layer, nn.BatchNorm2d)]
+    batch_norms[0].eval()
+    before = {name: tensor.clone() for name, tensor in tiny.state_dict().items()}
+    modes = [module.training for module in tiny.modules()]
+    visited: list[Tensor] = []
+
+    def fail(point: Tensor) -> None:
+        visited.append(point)
+        if len(visited) == 2:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        attacked(tiny, pixels(4), trace=fail)
+    assert not torch.equal(*visited)
+    assert [module.training for module in tiny.modules()] == modes
+    assert all(parameter.requires_grad for parameter in tiny.parameters())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in tiny.state_dict().items())
+
+
+def test_the_memory_layout_of_a_batch_does_not_change_an_attack(tiny: Classifier) -> None:
+    x = pixels(4)
+    permuted = x.contiguous(memory_format=torch.channels_last)
+    assert x.stride() != permuted.stride()
+    # The random start is the same; float64 sums may be taken in another order.
+    torch.testing.assert_close(attacked(tiny, permuted), attacked(tiny, x), rtol=0.0, atol=1e-12)
