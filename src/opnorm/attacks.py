@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from opnorm import lp
+from opnorm.folding import folded
 from opnorm.modes import evaluation
 from opnorm.options import resolve
 from opnorm.threat_model import ThreatModel
@@ -151,10 +152,12 @@ def projected_gradient_ascent(
     """
     make = resolve(REGISTRY, "attack loss", loss) if isinstance(loss, str) else loss
     with evaluation(model):
+        # A compiler folds by itself.
+        network = folded(model) if model._compiled_call_impl is None else model
         with torch.no_grad():
             # Whoever does not look at the clean logits is spared a forward pass.
-            attack_loss = make(y, model(x) if getattr(make, "needs_clean_logits", True) else x.new_empty(0))
-        ascent = _Ascent(model, x, threat, attack_loss)
+            attack_loss = make(y, network(x) if getattr(make, "needs_clean_logits", True) else x.new_empty(0))
+        ascent = _Ascent(network, x, threat, attack_loss)
         start = lp.sample_ball(x, threat.norm, threat.epsilon, generator) if random_start else torch.zeros_like(x)
         return ascent.run(start, rescore=rescore, trace=trace)
 

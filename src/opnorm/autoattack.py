@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from opnorm.errors import SettingsError
 from opnorm.evaluation import returned_to_ball
+from opnorm.folding import folded
 from opnorm.modes import evaluation
 from opnorm.threat_model import ThreatModel
 
@@ -70,7 +71,7 @@ def autoattack(
         return x
     devices = [x.device] if x.device.type == "cuda" else []
     with evaluation(model), torch.random.fork_rng(devices=devices), _trace_function_kept():
-        suite = _suite(model, x, threat, seed, queries)
+        suite = _suite(folded(model), x, threat, seed, queries)
         suite.attacks_to_run = [_NAMES[attack]]
         perturbed, _ = suite.run_standard_evaluation(x, y, batch_size=batch_size)
     return returned_to_ball(x, perturbed, threat)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from opnorm import data, lp
+from opnorm.folding import folded
 from opnorm.models.classifier import Classifier
 from opnorm.seeding import generator
 from opnorm.threat_model import ThreatModel
@@ -93,12 +94,12 @@ class Subject:
 
 def features(model: Classifier) -> Function:
     """phi^{L-1}, what the last layer sees."""
-    return model.features
+    return folded(model).features
 
 
 def logits(model: Classifier) -> Function:
     """f, the whole network."""
-    return model
+    return folded(model)
 
 
 def draw_samples(index: Tensor, images: Tensor, perturbed: Tensor) -> Samples:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from opnorm import lp
+from opnorm.folding import folded
 from opnorm.jacobian import InputJacobian
 from opnorm.models.classifier import Classifier
 from opnorm.modes import evaluation, twice_differentiable
@@ -67,8 +68,8 @@ class DataDependentSNR(Objective):
     def maximizer(self, model: Classifier, x: Tensor, generator: torch.Generator) -> Tensor:
         """v like `x`, per example the maximiser of |J_f(x) v|_q over |v|_p <= 1."""
         with evaluation(model):
-            # `forward` is never compiled: compiled code can be differentiated only once.
-            jacobian = InputJacobian(model.forward, x)
+            # Folded it is not compiled either: compiled code can be differentiated only once.
+            jacobian = InputJacobian(folded(model), x)
             if self.solver == "power":
                 start = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
                 return power_method(jacobian, self.p, self.q, iterations=self.iterations, start=start).maximizer

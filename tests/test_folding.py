@@ -1,0 +1,102 @@
+"""Folded networks against the networks themselves, in float64."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from opnorm import models
+from opnorm.folding import folded
+from opnorm.modes import precision
+
+NETWORKS = {
+    "cnn5": {"channels": 1, "width": 3},
+    "cnn7": {"width": 2},
+    "wide_resnet": {"depth": 10, "widen_factor": 1},
+}
+
+
+@pytest.fixture(params=list(NETWORKS))
+def network(request: pytest.FixtureRequest) -> nn.Module:
+    """In float64 and evaluation mode, with statistics and affine parameters unlike those that BatchNorm starts with."""
+    torch.manual_seed(0)
+    model = models.build(request.param, **NETWORKS[request.param]).double().eval()
+    for layer in norms(model):
+        layer.running_mean.normal_()
+        layer.running_var.uniform_(0.5, 2.0)
+        if layer.affine:
+            nn.init.normal_(layer.weight)
+            nn.init.normal_(layer.bias)
+    return model
+
+
+def norms(model: nn.Module) -> list[nn.BatchNorm2d]:
+    return [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
+
+
+def images(model: nn.Module) -> Tensor:
+    shape = (1, 8, 8) if type(model).__name__ == "CNN5" else (3, 32, 32)
+    return torch.rand(4, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+def outputs_and_gradient(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    x = x.clone().requires_grad_()
+    z = model(x)
+    (gradient,) = torch.autograd.grad(z.square().sum(), x)
+    return z.detach(), gradient
+
+
+def test_same_logits_features_and_gradients(network: nn.Module) -> None:
+    x, twin = images(network), folded(network)
+    # Some ten layers of sums over at most some hundred terms: rounding stays far below 1e-12.
+    torch.testing.assert_close(outputs_and_gradient(twin, x), outputs_and_gradient(network, x), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(twin.features(x), network.features(x), rtol=1e-10, atol=1e-12)
+
+
+def test_every_norm_behind_a_convolution_is_gone(network: nn.Module) -> None:
+    # A WRN's blocks begin with BatchNorm, behind a sum; so does what follows the last of them.
+    kept = 4 if type(network).__name__ == "WideResNet" else 0
+    assert len(norms(folded(network))) == kept
+
+
+def test_original_is_left_as_it_was(network: nn.Module) -> None:
+    before, layers = copy.deepcopy(network.state_dict()), list(network.modules())
+    twin = folded(network)
+    twin(images(network))
+    assert list(network.modules()) == layers
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+
+def test_training_mode_is_not_folded(network: nn.Module) -> None:
+    network.train()
+    assert len(norms(folded(network))) == len(norms(network))
+
+
+def test_layers_that_somebody_watches_are_not_folded() -> None:
+    chain = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Conv2d(2, 2, 3), nn.BatchNorm2d(2)).eval()
+    seen: list[Tensor] = []
+    chain[1].register_forward_hook(lambda *call: seen.append(call[2]))
+    twin = folded(chain)
+    twin(torch.rand(1, 1, 8, 8))
+    assert len(seen) == 1
+    assert len(norms(twin)) == 1
+
+
+def test_other_layers_between_are_kept() -> None:
+    chain = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.BatchNorm2d(2)).eval()
+    assert [type(layer) for layer in folded(chain)] == [nn.Conv2d, nn.ReLU, nn.BatchNorm2d]
+
+
+def test_precision_is_kept() -> None:
+    model = models.build("cnn7", width=2).eval()
+    with precision(model, torch.bfloat16), torch.no_grad():
+        twin = folded(model)
+    x = torch.rand(4, 3, 32, 32)
+    with torch.no_grad():
+        assert not torch.allclose(twin(x), model(x), rtol=1e-5, atol=1e-6)
+        # bfloat16 keeps eight bits.
+        torch.testing.assert_close(twin(x), model(x), rtol=0, atol=0.05 * float(model(x).abs().max()))
