@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from opnorm import data, weights
-from opnorm.analysis.run import prepare_torch
 from opnorm.analysis.worst_case import still_correct
+from opnorm.job import prepare_torch
 from opnorm.models.classifier import Classifier
 from opnorm.selection import EpsilonRule, MatchRule, epsilon_table, match_table
 from opnorm.tables import write_csv

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from opnorm import checkpoint, data, objectives, weights
 from opnorm.errors import InterruptedTrainingError, TrainingError
+from opnorm.job import prepare_torch
 from opnorm.memory import needed_for
 from opnorm.models.classifier import Classifier
 from opnorm.modes import evaluation, precision
@@ -125,7 +126,7 @@ def train_runs(
         code: digest of the library code.
         checkpoint_seconds: at most so much work is lost when the training is killed.
     """
-    torch.set_num_threads(threads)
+    prepare_torch(threads)
     splits = [data.read_split(data_paths[name], settings.dataset) for name in data.SPLITS]
     for seed, model_path, history_path in zip(seeds, outputs["models"], outputs["histories"], strict=True):
         trained = train(

@@ -13,6 +13,7 @@ from opnorm import data, files, weights
 from opnorm.analysis import REGISTRY
 from opnorm.analysis.subject import SAMPLES_AT_ONCE, Samples, Subject, draw_samples
 from opnorm.attacks import projected_gradient_ascent
+from opnorm.job import prepare_torch
 from opnorm.memory import needed_for
 from opnorm.options import resolve
 from opnorm.seeding import generator
@@ -110,16 +111,6 @@ def _size_setting(analysis: str, measure: Callable[..., Any]) -> str:
     """What decides how much a measurement holds in memory at once."""
     sizes = inspect.signature(measure).parameters.keys() & {"batch_size", "samples"}
     return " or ".join(f"analyses.{analysis}.{name}" for name in sorted(sizes)) or f"samples, below {SAMPLES_AT_ONCE}"
-
-
-def prepare_torch(threads: int) -> None:
-    """Measurements are in float32, whose products some GPUs' convolutions round to ten bits unless told otherwise.
-
-    Args:
-        threads: of the CPU.
-    """
-    torch.set_num_threads(threads)
-    torch.backends.cudnn.allow_tf32 = False
 
 
 def _read_samples(path: str, device: str) -> Samples:
