@@ -85,6 +85,8 @@ VALUES = {
     "evaluation": "correct",
     "sanity": "value",
 }
+# Columns behind the statistics.
+FURTHER = {"operator_norms": ["upper"]}
 EXPONENTS = [1.0, 2.0, math.inf]
 DIRECTIONS, DISTANCES = ["random", "adversarial"], [0.0, 0.25, 0.5, 1.0]
 DOTS = ["accuracies", "operator_norms", "logit_direction", "interpolation", "evaluation", "sanity"]
@@ -121,7 +123,7 @@ def rows(analysis: str) -> pd.DataFrame:
         return grid(sample=samples, p=EXPONENTS, q=EXPONENTS, epsilon=[0.05, EPSILON, 1.0])
     if analysis == "operator_norms":
         norms = grid(sample=samples, p=EXPONENTS, q=EXPONENTS)
-        return norms.assign(exact=(norms["p"] < math.inf) | (norms["q"] != 2.0))
+        return norms.assign(exact=(norms["p"] < math.inf) | (norms["q"] != 2.0), upper=1.25)
     if analysis == "evaluation":
         return pd.concat([grid(sample=samples, norm=[norm], epsilon=[0.1], attack=ATTACKS) for norm in (2.0, math.inf)])
     if analysis == "sanity":
@@ -248,7 +250,7 @@ def test_float32_is_summed_in_float64() -> None:
 @pytest.mark.parametrize("name", COLUMNS)
 def test_csv_has_the_contract_s_columns(name: str, rendered: Path) -> None:
     header = (rendered / f"{name}.csv").read_text().splitlines()[0]
-    assert header.split(",") == [*COLUMNS[name], "mean", "standard_error", "n", "seed_std"]
+    assert header.split(",") == [*COLUMNS[name], "mean", "standard_error", "n", "seed_std", *FURTHER.get(name, ())]
 
 
 def test_every_figure_is_in_the_contract() -> None:
@@ -259,7 +261,7 @@ def test_every_figure_is_in_the_contract() -> None:
 def test_csv_agrees_with_loops(name: str, rendered: Path) -> None:
     table = pooled(REGISTRY[name].analysis)
     expected = slow_summary(table, COLUMNS[name], VALUES[name])
-    found = pd.read_csv(rendered / f"{name}.csv")
+    found = pd.read_csv(rendered / f"{name}.csv").drop(columns=FURTHER.get(name, []))
     found = sorted(found.itertuples(index=False, name=None))
     assert [row[:-4] for row in found] == [row[:-4] for row in expected]
     # The csv has nine digits.
@@ -423,12 +425,25 @@ def test_operator_norms_show_the_summary() -> None:
     for axes, (p, q) in zip(figure.axes, itertools.product(("1", "2", "inf"), repeat=2), strict=True):
         part = summary[(summary["p"] == p) & (summary["q"] == q)]
         points = {(x, y) for line in axes.lines for x, y in zip(*line.get_data(), strict=True) if x > 0.0}
-        assert points == {(row.mean, METHODS.index(row.method)) for row in part.itertuples()}
+        exact = (p, q) != ("inf", "2")
+        bounds = set() if exact else {(1.25, METHODS.index(row.method)) for row in part.itertuples()}
+        assert points == {(row.mean, METHODS.index(row.method)) for row in part.itertuples()} | bounds
         assert axes.get_xlim()[0] == 0.0
-        assert axes.get_xlim()[1] > (part["mean"] + part["standard_error"]).max()
+        assert axes.get_xlim()[1] > max(part["mean"] + part["standard_error"])
+        assert exact or axes.get_xlim()[1] > 1.25
         letters = (word.replace("inf", r"\infty") for word in (p, q))
         assert axes.get_title().startswith("$p = {}$, $q = {}$".format(*letters))
-        assert ("estimate" in axes.get_title()) == ((p, q) == ("inf", "2"))
+        assert ("enclosed" in axes.get_title()) == (not exact)
+
+
+def test_operator_norms_have_the_mean_of_the_bounds_and_are_drawn_without_it() -> None:
+    summary = summary_of("operator_norms")
+    # As in its table of two seeds and four samples.
+    assert (summary["upper"] == 1.25).all()
+    figure = module_of("operator_norms").draw(summary.drop(columns="upper"), CONTEXT)
+    for axes in figure.axes:
+        assert not any(x > summary["mean"].max() for line in axes.lines for x in line.get_xdata())
+    assert figure.axes[7].get_title().endswith("estimate from below")
 
 
 def test_the_evaluation_shows_the_summary_from_no_attack_to_all() -> None:
