@@ -62,6 +62,9 @@ COLUMNS = {
     "robustness_linf": ["method", "norm", "epsilon"],
     "explanations": ["method", "norm", "epsilon"],
     "evaluation": ["method", "norm", "epsilon", "attack"],
+    "evaluation_interpolation": ["method", "norm", "epsilon", "attack"],
+    "evaluation_linf": ["method", "norm", "epsilon", "attack"],
+    "evaluation_explanations": ["method", "norm", "epsilon", "attack"],
     "sanity": ["method", "check", "norm", "epsilon", "threshold"],
     "accuracies": ["method", "epsilon"],
 }
@@ -89,7 +92,8 @@ VALUES = {
 FURTHER = {"operator_norms": ["upper"]}
 EXPONENTS = [1.0, 2.0, math.inf]
 DIRECTIONS, DISTANCES = ["random", "adversarial"], [0.0, 0.25, 0.5, 1.0]
-DOTS = ["accuracies", "operator_norms", "logit_direction", "interpolation", "evaluation", "sanity"]
+EVALUATIONS = ["evaluation", "evaluation_interpolation", "evaluation_linf", "evaluation_explanations"]
+DOTS = ["accuracies", "operator_norms", "logit_direction", "interpolation", "sanity", *EVALUATIONS]
 CHECKS = ["monotone", "more_iterations_200", "black_box", "more_iterations_50", "large_epsilon"]
 ATTACKS = ["worst_case", "pga_200x5", "clean", "pga_200", "square", "pga_50", "autoattack"]
 CURVES = [name for name in COLUMNS if name not in DOTS]

@@ -53,6 +53,9 @@ REGISTRY: dict[str, FigureEntry] = {
     "robustness_linf": FigureEntry("opnorm.figures.robustness", "robustness", (), (MAIN, "linf")),
     "explanations": FigureEntry("opnorm.figures.robustness", "robustness", (), (MAIN, "explanations")),
     "evaluation": FigureEntry("opnorm.figures.evaluation", "evaluation", ()),
+    "evaluation_interpolation": FigureEntry("opnorm.figures.evaluation", "evaluation", (), ("interpolation",)),
+    "evaluation_linf": FigureEntry("opnorm.figures.evaluation", "evaluation", (), (MAIN, "linf")),
+    "evaluation_explanations": FigureEntry("opnorm.figures.evaluation", "evaluation", (), (MAIN, "explanations")),
     "sanity": FigureEntry("opnorm.figures.sanity", "sanity", ()),
     "accuracies": FigureEntry("opnorm.figures.accuracies", "robustness", ("table2",)),
 }
