@@ -1,6 +1,7 @@
 """Code digests change with what can change a result, and with nothing else; records name what made it."""
 
 import importlib
+import importlib.metadata
 import json
 import math
 import os
@@ -113,7 +114,12 @@ def test_what_trainings_and_figures_go_through():
 def test_versions_name_what_results_depend_on():
     found = provenance.versions()
     assert found["torch"].startswith("2.")
-    assert {"python", "numpy", "opnorm"} <= found.keys()
+    assert {"python", "numpy", "opnorm", "scikit-learn"} <= found.keys()
+
+
+def test_the_attack_of_others_has_its_version():
+    pytest.importorskip("pyautoattack")
+    assert provenance.versions()["pyautoattack"] == importlib.metadata.version("pyautoattack")
 
 
 @pytest.fixture

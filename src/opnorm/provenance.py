@@ -24,7 +24,10 @@ from opnorm.errors import FileError
 
 StrPath = str | os.PathLike[str]
 
-_PACKAGES = ("opnorm", "torch", "torchvision", "numpy", "pandas", "matplotlib", "safetensors", "snakemake")
+_PACKAGES = (
+    "opnorm", "torch", "torchvision", "numpy", "pandas", "scikit-learn", "pyautoattack", "matplotlib", "safetensors",
+    "snakemake",
+)  # fmt: skip
 
 
 def code_digest(*modules: str) -> str:
