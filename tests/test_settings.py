@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from opnorm import figures
 from opnorm.errors import SettingsError
 from opnorm.settings import Experiment, TrainingSettings
 from opnorm.threat_model import ThreatModel
@@ -103,6 +104,16 @@ def test_figures_are_those_with_something_to_draw():
     }  # fmt: skip
     alone = changed("methods", {"m": {"objective": "standard", "group": "linf"}})
     assert experiment(alone).figures() == []
+
+
+@pytest.mark.parametrize("name", ["digits_full", "cifar10_full"])
+def test_a_full_experiment_has_every_figure_and_attacks_each_method_in_its_own_ball(name):
+    found = Experiment.from_config(yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()), SCHEMA, name)
+    assert found.figures() == list(figures.REGISTRY)
+    for analysis in ("evaluation", "sanity"):
+        radii = {(math.inf, epsilon) for epsilon in found.analyses[analysis]["linf"]}
+        radii.add((found.threat.norm, found.threat.epsilon))
+        assert {(method.threat.norm, method.threat.epsilon) for method in found.methods} <= radii
 
 
 def test_training_settings_survive_the_way_through_snakemake():
