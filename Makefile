@@ -20,11 +20,12 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(RUN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-# An experiment with the library alone, collected in results/reference/. With MINUTES=9 it stops before nine minutes are
+# An experiment with the library alone, collected in results/reference/ and in the README's table. With MINUTES=9 it stops before nine minutes are
 # over; the same command goes on.
 reference: env
 	$(RUN)/python -m opnorm.reference run config/$(EXPERIMENT).yaml $(if $(MINUTES),--minutes $(MINUTES))
 	$(RUN)/python -m opnorm.reference collect config/$(EXPERIMENT).yaml
+	$(RUN)/python -m opnorm.reference table
 
 test: env
 	$(RUN)/pytest -n 2 --dist loadfile

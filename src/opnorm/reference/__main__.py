@@ -1,4 +1,4 @@
-"""Run an experiment with the library alone, or collect its results for git."""
+"""Run an experiment with the library alone, collect its results for git, or write the README's table of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     chosen = _parser().parse_args(arguments)
     try:
-        return _run(chosen) if chosen.command == "run" else _collect(chosen)
+        return _COMMANDS[chosen.command](chosen)
     except OpnormError as error:
         print(f"Error: {error}", file=sys.stderr)
     except ModuleNotFoundError as error:
@@ -44,6 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--device", default="auto", help="a torch device (default: the GPU where there is one)")
     run.add_argument("--threads", type=int, default=1, help="of the CPU (default: 1)")
     commands.add_parser("collect", parents=[shared], help="gather tables, figures and provenance in DIR/reference")
+    written = commands.add_parser("table", help="write the table of claims in README.md from results/reference")
+    written.add_argument("--readme", type=Path, default=Path("README.md"), help="another text")
     return parser
 
 
@@ -78,6 +80,16 @@ def _collect(chosen: argparse.Namespace) -> int:
     collect(steps.decided().experiment, files, destination, made_by)
     print(f"collected in {destination}")
     return 0
+
+
+def _table(chosen: argparse.Namespace) -> int:
+    from opnorm.reference.table import write_table
+
+    write_table(chosen.readme, Path("results/reference"))
+    return 0
+
+
+_COMMANDS = {"run": _run, "collect": _collect, "table": _table}
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from opnorm import figures
 from opnorm.plan import numbers_by_rule
+from opnorm.reference.markdown import table
 from opnorm.settings import Experiment
 
 _VERSIONS = ("python", "torch", "torchvision", "numpy", "pandas", "matplotlib")
@@ -59,14 +60,14 @@ def _provenance(made_by: Mapping[str, Any]) -> str:
     ]
     stages = [(stage["stage"], stage["jobs"], f"{stage['seconds']:.1f}") for stage in made_by.get("stages", [])]
     total = sum(stage["seconds"] for stage in made_by.get("stages", []))
-    times = _table(("stage", "jobs", "seconds"), [*stages, ("all", sum(row[1] for row in stages), f"{total:.1f}")])
-    return "## How it was made\n\n" + _table(("", ""), facts) + (f"\n\nWall time:\n\n{times}" if stages else "")
+    times = table(("stage", "jobs", "seconds"), [*stages, ("all", sum(row[1] for row in stages), f"{total:.1f}")])
+    return "## How it was made\n\n" + table(("", ""), facts) + (f"\n\nWall time:\n\n{times}" if stages else "")
 
 
 def _chosen(experiment: Experiment) -> str:
     """The numbers that rules of the experiment file chose."""
     rows = [(f"`{key}`", f"{number:g}") for key, number in numbers_by_rule(experiment).items()]
-    return "## Chosen by rule\n\n" + _table(("constant", "number"), rows) if rows else ""
+    return "## Chosen by rule\n\n" + table(("constant", "number"), rows) if rows else ""
 
 
 def _commit(found: Mapping[str, Any] | None) -> str:
@@ -80,18 +81,18 @@ def _accuracies(experiment: Experiment, path: Path) -> str:
     """Clean and attacked accuracy in percent: mean, standard error over samples, spread over seeds."""
     if not path.is_file():
         return ""
-    table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    accuracies = pd.read_csv(path, keep_default_na=False, na_values=[""])
     labels = {method.name: method.label for method in experiment.methods}
-    radii = sorted(table["epsilon"].unique())
-    cells = {(row.method, row.epsilon): _percent(row) for row in table.itertuples()}
+    radii = sorted(accuracies["epsilon"].unique())
+    cells = {(row.method, row.epsilon): _percent(row) for row in accuracies.itertuples()}
     rows = [
         (labels.get(method, method), *(cells.get((method, radius), "") for radius in radii))
-        for method in dict.fromkeys(table["method"])
+        for method in dict.fromkeys(accuracies["method"])
     ]
     heads = ["clean" if radius == 0.0 else f"epsilon = {radius:g}" for radius in radii]
     return (
         "## Accuracy\n\nIn percent, ± the standard error over test samples; in brackets the standard deviation over "
-        f"seeds.\n\n{_table(('method', *heads), rows)}"
+        f"seeds.\n\n{table(('method', *heads), rows)}"
     )
 
 
@@ -103,14 +104,14 @@ def _percent(row: Any) -> str:
 def _claims(path: Path) -> str:
     if not path.is_file():
         return ""
-    table = pd.read_csv(path)
-    if table.empty:
+    claims = pd.read_csv(path)
+    if claims.empty:
         return ""
     rows = [
         (row.claim, row.section, row.statement, f"{row.estimate:.3g} [{row.low:.3g}, {row.high:.3g}]", row.verdict)
-        for row in table.itertuples()
+        for row in claims.itertuples()
     ]
-    return "## Claims\n\n" + _table(("claim", "section", "statement", "estimate [interval]", "verdict"), rows)
+    return "## Claims\n\n" + table(("claim", "section", "statement", "estimate [interval]", "verdict"), rows)
 
 
 def _figures(experiment: Experiment, folder: Path) -> str:
@@ -124,11 +125,6 @@ def _figures(experiment: Experiment, folder: Path) -> str:
     if missing:
         parts.append(f"Not made: {', '.join(missing)}.")
     return "\n\n".join(parts)
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def _count(number: int, word: str) -> str:

@@ -22,8 +22,8 @@ def draw(estimate: float, low: float, high: float, criterion: str) -> Html | Non
     """
     if not all(map(math.isfinite, (estimate, low, high))):
         return None
-    limits = _limits(criterion)
-    shown = [estimate, low, high, *filter(math.isfinite, limits or ())]
+    region = limits(criterion)
+    shown = [estimate, low, high, *filter(math.isfinite, region or ())]
     least, most = min(shown), max(shown)
     scale = (_WIDTH - 2 * _MARGIN) / ((most - least) or 1.0)
 
@@ -33,7 +33,7 @@ def draw(estimate: float, low: float, high: float, criterion: str) -> Html | Non
     middle = f"{_HEIGHT / 2:g}"
     return element(
         "svg",
-        _shade(*map(place, limits)) if limits else None,
+        _shade(*map(place, region)) if region else None,
         element("line", x1=str(place(low)), x2=str(place(high)), y1=middle, y2=middle),
         element("circle", cx=str(place(estimate)), cy=middle, r="3"),
         viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
@@ -44,7 +44,8 @@ def draw(estimate: float, low: float, high: float, criterion: str) -> Html | Non
     )
 
 
-def _limits(criterion: str) -> tuple[float, float] | None:
+def limits(criterion: str) -> tuple[float, float] | None:
+    """Where an interval has to be; None for a criterion in other words than `draw` knows."""
     numbers = [float(found) for found in re.findall(r"-?\d[\d.]*(?:e[+-]?\d+)?", criterion)]
     match criterion.partition(" ")[0], numbers:
         case "above", [lower]:

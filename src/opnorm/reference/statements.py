@@ -1,0 +1,135 @@
+"""What the paper says in its main text, each with the claims that decide it: the rows of the README's table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement of the paper.
+
+    Attributes:
+        section: where the paper makes it.
+        words: the statement, and in brackets the number that decides it.
+        decides: claims by the part of their names before the first dot, all with the same criterion.
+        also: further claims that belong to the statement; they count, but their numbers are not shown.
+    """
+
+    section: str
+    words: str
+    decides: tuple[str, ...]
+    also: tuple[str, ...] = ()
+
+
+STATEMENTS = (
+    Statement(
+        "abstract",
+        "Sensitivity is tied to the spectrum (correlation of σ₁ with robustness)",
+        ("sensitivity_tied_to_spectrum",),
+    ),
+    Statement(
+        "4.3",
+        "In a ReLU cell attack and power method coincide (share of iterates)",
+        ("theorem_exact",),
+    ),
+    Statement(
+        "4.3",
+        "In the whole ball they approximately do (cosine)",
+        ("theorem_approximate",),
+    ),
+    Statement(
+        "4.3",
+        "FGM, input gradient, Frobenius protect less than d.d. SNR (accuracy)",
+        ("explanations_less_robust",),
+    ),
+    Statement(
+        "5.1",
+        "ε is the smallest that fools standard almost always (accuracy at ε)",
+        ("training_epsilon_suffices",),
+        ("training_epsilon_is_smallest",),
+    ),
+    Statement(
+        "5.1",
+        "Regularisers have the clean accuracy of AT (difference)",
+        ("same_clean_accuracy",),
+    ),
+    Statement(
+        "5.1",
+        "All holds under longer attacks (d.d. SNR minus AT)",
+        ("attacked_equally_robust",),
+        ("attacked_more_robust_than_standard", "attacked_global_snr_not_robust"),
+    ),
+    Statement(
+        "5.2",
+        "AT and d.d. SNR dampen the singular values (ratio to standard)",
+        ("spectrum_dampened",),
+    ),
+    Statement(
+        "5.2",
+        "Global SNR does not, whatever its iterations (ratio to standard)",
+        ("spectrum_not_dampened",),
+        ("spectrum_iterations_of_global_snr", "iterations_of_global_snr"),
+    ),
+    Statement(
+        "5.2",
+        "Perturbations align with dominant singular vectors (first over last ranks)",
+        ("alignment_strong",),
+        ("alignment_beyond_random",),
+    ),
+    Statement(
+        "5.2",
+        "less so with rank; of a random network with none (slope)",
+        ("alignment_decreasing",),
+        ("alignment_random_flat",),
+    ),
+    Statement(
+        "5.3",
+        "d.d. SNR is as robust as AT (difference)",
+        ("equally_robust", "equally_robust_at_epsilon", "linf_equally_robust"),
+    ),
+    Statement(
+        "5.3",
+        "Both are more robust than standard, global SNR is not (difference)",
+        ("more_robust_than_standard", "linf_more_robust_than_standard"),
+        ("global_snr_not_robust",),
+    ),
+    Statement(
+        "5.3",
+        "Mixtures of the two are as robust (difference)",
+        ("mixtures_equally_robust",),
+    ),
+    Statement(
+        "5.4",
+        "AT and d.d. SNR are more linear around data (ratio to standard)",
+        ("more_linear",),
+        ("least_linear_adversarially",),
+    ),
+    Statement(
+        "5.4",
+        "Their Jacobian is good in the whole ball (deviation over change)",
+        ("linear_in_ball",),
+        ("flat_then_growing",),
+    ),
+    Statement(
+        "5.4",
+        "Standard develops a large σ₁ around data (ratio to that at the data)",
+        ("singular_value_develops",),
+    ),
+    Statement(
+        "5.4",
+        "AT and d.d. SNR keep it low (ratio to standard)",
+        ("singular_value_kept_low",),
+    ),
+    Statement(
+        "5.5",
+        "They enlarge ReLU cells, mainly around data (changes, ratio to standard)",
+        ("cells_larger",),
+        ("cells_mainly_on_data",),
+    ),
+    Statement(
+        "5.5",
+        "and have no effect away from the data (the same there)",
+        ("cells_unchanged_away",),
+    ),
+)
