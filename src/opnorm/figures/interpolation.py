@@ -17,7 +17,7 @@ from opnorm.figures.summary import summarise as summarise_by
 KEYS = {"mixture": float, "norm": str, "epsilon": float}
 
 # Of the y axis, so that lines of text do not touch.
-_GAP = 0.055
+_GAP = 0.08
 
 
 def summarise(table: pd.DataFrame, context: FigureContext) -> pd.DataFrame:
