@@ -21,13 +21,15 @@ import yaml
 from opnorm import figures, provenance
 from opnorm.errors import FileError
 from opnorm.figures.context import FigureContext
-from opnorm.report import claims, tables
-from opnorm.report.contents import Contents, ReportFigure
+from opnorm.report import claims, selection, tables
+from opnorm.report.constants import constants
+from opnorm.report.contents import Constant, Contents, ReportFigure
 from opnorm.report.html import Html, element, join, prose, table
 from opnorm.report.interval import draw
 from opnorm.report.made_by import experiment_file
 from opnorm.report.page import render, write_report
 from opnorm.report.style import STYLE
+from opnorm.settings import Experiment
 
 ROOT = Path(__file__).parents[1]
 VOID = {"br", "hr", "img", "meta"}
@@ -102,6 +104,10 @@ def contents(tmp_path: Path) -> Contents:
         figures=tuple(made),
         provenance=provenance.record(CONFIG, data={"train": tmp_path / "train"}),
         claims=tmp_path / "claims.csv",
+        constants=(
+            Constant("Radius", 0.25),
+            Constant(f"{NASTY}: weight", 0.5, "closest to it", (0.5, 1.0), recorded=False, table="weight"),
+        ),
         selection=(tmp_path / "weight.csv",),
     )
 
@@ -275,13 +281,65 @@ def test_the_experiment_file_can_be_run_again(contents: Contents) -> None:
 
 
 def test_what_an_experiment_lacks_is_said(contents: Contents, tmp_path: Path) -> None:
-    bare = dataclasses.replace(contents, figures=(), claims=None, selection=())
+    bare = dataclasses.replace(contents, figures=(), claims=None, constants=contents.constants[:1], selection=())
     page = Page(render(bare))
-    for words in ("no table of claims", "no figures", "does not measure accuracies", "none was selected"):
+    for words in ("no table of claims", "no figures", "does not measure accuracies", "was chosen by a rule"):
         assert words in page.words
     write(tmp_path / "empty.csv", [claims.COLUMNS])
     empty = dataclasses.replace(contents, claims=tmp_path / "empty.csv")
     assert "None of the paper's claims can be judged" in Page(render(empty)).words
+
+
+def rows_of(text: str) -> list[str]:
+    """The words of each row of a table, with bars between its cells."""
+    return [Page(row.replace("</t", "|</t")).words for row in re.findall(r"<tr>(.*?)</tr>", text)]
+
+
+def test_constants_say_who_chose_them_and_from_what(contents: Contents) -> None:
+    text = selection.section(contents)
+    assert rows_of(text)[:3] == [
+        "Constant|Value|Chosen|Rule|",
+        "Radius|0.25|given||",
+        f"{NASTY}: weight|0.5|in this run: candidates|closest to it; out of 0.5, 1|",
+    ]
+    assert 'href="#selection-weight"' in text
+    assert 'id="selection-weight"' in text
+    assert "earlier" not in text
+
+
+def test_what_was_chosen_earlier_says_how_to_choose_again(contents: Contents) -> None:
+    recorded = dataclasses.replace(contents.constants[1], recorded=True)
+    text = selection.section(dataclasses.replace(contents, constants=(recorded,), selection=()))
+    assert rows_of(text)[1].endswith("|recorded|closest to it; out of 0.5, 1|")
+    assert "The target <code>selection</code> of the workflow" in text
+    assert "#selection-" not in text
+    # Where another choice is open, the workflow compares the candidates of all rules.
+    again = selection.section(dataclasses.replace(contents, constants=(recorded,)))
+    assert rows_of(again)[1].endswith("|recorded: candidates|closest to it; out of 0.5, 1|")
+
+
+def test_constants_are_those_of_the_experiment_file() -> None:
+    config = yaml.safe_load((ROOT / "config/digits.yaml").read_text(encoding="utf-8"))
+    config["methods"]["extra"] = {"objective": "adversarial", "threat": {"norm": "inf", "epsilon": 0.1}}
+    del config["methods"]["dd_snr"]["weight"]["chosen"]
+    experiment = Experiment.from_config(config, None, "digits.yaml").with_choices({"methods.dd_snr.weight": 3.0})
+    radius, other, exact, power, extra = constants(experiment)
+    assert (radius.value, radius.recorded, radius.table) == (1.0, True, "epsilon")
+    assert radius.rule == (
+        "smallest radius at which 99 % of the test inputs to Standard are misclassified, "
+        "in steps of 0.5 times the radius"
+    )
+    assert other == Constant("Global SNR: weight", 3e-4)
+    assert exact == Constant(
+        "d.d. SNR (exact): weight",
+        3.0,
+        "clean accuracy closest to that of Adversarial (AT), on 20 % of the training data, held out",
+        (0.3, 1.0, 1.5, 2.0, 3.0, 10.0),
+        recorded=False,
+        table="dd_snr",
+    )
+    assert power == Constant("d.d. SNR (power): weight", 1.5)
+    assert extra == Constant("extra: radius ε", 0.1)
 
 
 def test_the_same_contents_give_the_same_bytes(contents: Contents, tmp_path: Path) -> None:

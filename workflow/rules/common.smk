@@ -11,6 +11,7 @@ from opnorm.errors import OpnormError
 from opnorm.figures.context import figure_context, read_contexts
 from opnorm.launch_slurm import SITE_VARIABLES
 from opnorm.launch_watch import stop_launchers_on_termination
+from opnorm.report.constants import constants
 from opnorm.selection import comparison
 from opnorm.settings import Experiment
 

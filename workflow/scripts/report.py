@@ -7,7 +7,7 @@ from opnorm.job import running
 with running(snakemake.log[0]):
     from opnorm import provenance
     from opnorm.figures.context import FigureContext
-    from opnorm.report.contents import Contents, ReportFigure
+    from opnorm.report.contents import Constant, Contents, ReportFigure
     from opnorm.report.page import write_report
 
     files = zip(snakemake.params.figures, snakemake.input.png, snakemake.input.csv, strict=True)
@@ -24,6 +24,7 @@ with running(snakemake.log[0]):
             figures=tuple(ReportFigure(**figure, png=png, csv=csv) for figure, png, csv in files),
             provenance=record,
             claims=snakemake.input.get("claims"),
+            constants=tuple(Constant(**constant) for constant in snakemake.params.constants),
             selection=tuple(snakemake.input.get("selection", ())),
         ),
         snakemake.output.html,

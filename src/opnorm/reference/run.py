@@ -100,6 +100,7 @@ def _refuse_endless(step: Step, time_slice: TimeSlice, *, first: bool) -> None:
 
 def _report(steps: Steps) -> None:
     """Write everything on one page, with what `_record` found."""
+    from opnorm.report.constants import constants
     from opnorm.report.contents import Contents, ReportFigure
     from opnorm.report.page import write_report
 
@@ -113,6 +114,7 @@ def _report(steps: Steps) -> None:
         ),
         provenance=json.loads(Path(files.provenance).read_text(encoding="utf-8")),
         claims=files.claims,
+        constants=constants(experiment),
         selection=tuple(plan.open_tables(experiment, files)),
     )
     write_report(contents, files.report)

@@ -68,7 +68,9 @@ def _part(name: str, rows: Iterable[Row], figures: Mapping[str, ReportFigure]) -
         )
         for row in rows
     ]
-    return join([element("h3", title), table(header, cells, caption=f"Claims: {title}", words=5, class_="claims")])
+    return join(
+        [element("h3", title), table(header, cells, caption=f"Claims: {title}", words=5, class_="claims cards")]
+    )
 
 
 def _verdict(verdict: str) -> Html:

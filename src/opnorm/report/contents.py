@@ -41,6 +41,27 @@ class ReportFigure:
 
 
 @dataclass(frozen=True)
+class Constant:
+    """A number on which a comparison depends, and who chose it.
+
+    Attributes:
+        name: what it is, in words.
+        value: the number that the experiment has.
+        rule: what chooses it, in words; empty where the experiment file gives the number alone.
+        grid: what the rule chooses from.
+        recorded: whether the experiment file says what the rule chooses, so that no candidates were compared.
+        table: the name of the table of its candidates, where they are.
+    """
+
+    name: str
+    value: float
+    rule: str = ""
+    grid: tuple[float, ...] = ()
+    recorded: bool = False
+    table: str = ""
+
+
+@dataclass(frozen=True)
 class Contents:
     """Everything that a report shows.
 
@@ -50,7 +71,8 @@ class Contents:
         figures: in the order in which they appear.
         provenance: what `provenance.record` found.
         claims: the table of claims, if there is one.
-        selection: tables of how constants were chosen, by name.
+        constants: the numbers that decide a comparison.
+        selection: tables of the candidates from which this run chose some of them.
     """
 
     experiment: str
@@ -58,4 +80,5 @@ class Contents:
     figures: tuple[ReportFigure, ...]
     provenance: Mapping[str, Any]
     claims: StrPath | None = None
+    constants: tuple[Constant, ...] = ()
     selection: tuple[StrPath, ...] = ()

@@ -37,7 +37,7 @@ thead th { border-bottom: 2px solid var(--rule); white-space: nowrap; }
 tbody th { font-weight: normal; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .claims { table-layout: fixed; width: 100%; }
-.claims caption { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+.cards caption { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .claims th:nth-child(1) { width: 28%; }
 .claims th:nth-child(2) { width: 9rem; }
 .claims th:nth-child(4) { width: 13rem; }
@@ -46,6 +46,8 @@ tbody th { font-weight: normal; }
 .claims td:nth-child(3) { color: var(--quiet); }
 .claims td:nth-child(5) { overflow-wrap: anywhere; }
 .claims b { color: var(--ink); font-weight: normal; white-space: nowrap; }
+.constants th:nth-child(1) { width: 26%; }
+.constants td:nth-child(4) { color: var(--quiet); }
 .drawn { display: block; margin-top: .2rem; }
 .drawn line { stroke: var(--ink); stroke-width: 2; }
 .drawn circle { fill: var(--ink); }
@@ -69,10 +71,10 @@ dd { margin: 0; min-width: 0; overflow-wrap: anywhere; }
 pre { background: var(--shade); border-radius: 4px; padding: .75rem 1rem; font-size: .92rem; line-height: 1.4; }
 pre code { overflow-wrap: normal; }
 @media (max-width: 58rem) {
-  .claims, .claims tbody, .claims tr, .claims th, .claims td { display: block; width: auto !important; }
-  .claims thead { display: none; }
-  .claims tr { padding: .6rem 0; border-bottom: 1px solid var(--rule); }
-  .claims th, .claims td { border: 0; padding: .1rem 0; }
+  .cards, .cards tbody, .cards tr, .cards th, .cards td { display: block; width: auto !important; }
+  .cards thead { display: none; }
+  .cards tr { padding: .6rem 0; border-bottom: 1px solid var(--rule); }
+  .cards th, .cards td { border: 0; padding: .1rem 0; }
 }
 @media (max-width: 40rem) {
   body { padding: .5rem .9rem 3rem; }
