@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from benchmarks.networks import cifar10, cnn7
 from benchmarks.side_by_side import device, hardware, seconds
+from opnorm.analysis.subject import features
 from opnorm.jacobian import InputJacobian
 from opnorm.models.classifier import Classifier
 from opnorm.operator_norm import singular_values
@@ -88,11 +89,11 @@ def measure(width: int, samples: int, rounds: int) -> tuple[dict[str, float], di
     noise = 0.1 * torch.randn(COPIES, *x.shape[1:], device=x.device)
     leaf = x.clone().requires_grad_()
     y = model.features(leaf)
-    J = InputJacobian(model.features, x).dense()
+    J = InputJacobian(features(model), x).dense()
     found = seconds(
         {
             "backward passes alone": lambda: backward_passes(y, leaf),
-            "Jacobian and spectrum": lambda: singular_values(InputJacobian(model.features, x)),
+            "Jacobian and spectrum": lambda: singular_values(InputJacobian(features(model), x)),
             "spectrum alone": lambda: singular_values(J),
             "spectrum by svdvals": lambda: torch.linalg.svdvals(J),
             "noisy copies alone": lambda: copies_alone(model, x, noise),
