@@ -51,6 +51,7 @@ COLUMNS = {
     "dominant_singular_value": ["method", "direction", "distance"],
     "activations": ["method", "center", "direction", "distance"],
     "alignment_distance": ["method", "epsilon"],
+    "alignment_iterations": ["method", "process", "iterations"],
     "operator_norms": ["method", "p", "q", "exact"],
     "theorem": ["method", "p", "q", "iteration"],
     "theorem_distance": ["method", "p", "q", "epsilon"],
@@ -82,6 +83,7 @@ VALUES = {
     "dominant_singular_value": "singular_value",
     "activations": "shared",
     "alignment_distance": "cosine",
+    "alignment_iterations": "cosine",
     "operator_norms": "norm",
     "theorem": "difference",
     "theorem_distance": "cosine",
@@ -93,7 +95,15 @@ FURTHER = {"operator_norms": ["upper"]}
 EXPONENTS = [1.0, 2.0, math.inf]
 DIRECTIONS, DISTANCES = ["random", "adversarial"], [0.0, 0.25, 0.5, 1.0]
 EVALUATIONS = ["evaluation", "evaluation_interpolation", "evaluation_linf", "evaluation_explanations"]
-DOTS = ["accuracies", "operator_norms", "logit_direction", "interpolation", "sanity", *EVALUATIONS]
+DOTS = [
+    "accuracies",
+    "operator_norms",
+    "logit_direction",
+    "interpolation",
+    "sanity",
+    "alignment_iterations",
+    *EVALUATIONS,
+]
 CHECKS = ["monotone", "more_iterations_200", "black_box", "more_iterations_50", "large_epsilon"]
 ATTACKS = ["worst_case", "pga_200x5", "clean", "pga_200", "square", "pga_50", "autoattack"]
 CURVES = [name for name in COLUMNS if name not in DOTS]
@@ -121,6 +131,9 @@ def rows(analysis: str) -> pd.DataFrame:
         return table.assign(gain=np.random.default_rng(5).uniform(0.1, 1.0, len(table)))
     if analysis == "alignment_distance":
         return grid(sample=samples, epsilon=[0.25, EPSILON, 1.0])
+    if analysis == "alignment_iterations":
+        found = grid(sample=samples, process=["attack", "power_method"], iterations=[1, 2, 5, 10])
+        return pd.concat([grid(sample=samples, process=["input_gradient"], iterations=[1]), found])
     if analysis == "theorem":
         return grid(sample=samples, p=EXPONENTS, q=EXPONENTS, iteration=[1, 2, 3]).assign(in_cell=True)
     if analysis == "theorem_distance":
@@ -338,6 +351,19 @@ def test_lines_are_the_summary(name: str) -> None:
             np.testing.assert_array_equal(line.get_xdata(), rows[x])
             np.testing.assert_array_equal(line.get_ydata(), rows["mean"])
             assert (line.get_linestyle() == "--") == ("adversarial" in key[1:])
+
+
+def test_iterations_of_attack_and_power_method_are_curves_beside_the_input_gradient() -> None:
+    figure, summary = draw("alignment_iterations")
+    shown = {
+        axes.get_title(): sorted(y for line in axes.lines if line.get_marker() != "None" for y in line.get_ydata())
+        for axes in figure.axes
+    }
+    drawn = {"projected gradient ascent": ["input_gradient", "attack"], "power method": ["power_method"]}
+    for title, processes in drawn.items():
+        assert shown[title] == pytest.approx(sorted(summary[summary["process"].isin(processes)]["mean"]))
+    ticks = [[text.get_text() for text in axes.get_xticklabels()] for axes in figure.axes]
+    assert ticks == [["input\ngradient", "1", "2", "5", "10"], ["1", "2", "5", "10"]]
 
 
 def test_both_quantities_of_logit_directions_are_summarised_and_shown() -> None:

@@ -1,0 +1,96 @@
+"""What few and many iterations find of v_1: by loops, where it meets `alignment`, and on a linear network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import reference
+from opnorm import analysis, data
+from opnorm.analysis.subject import Samples, Subject
+from opnorm.attacks import projected_gradient_ascent
+from opnorm.models.classifier import Classifier, Normalise
+from opnorm.seeding import generator
+from opnorm.threat_model import ThreatModel
+from opnorm.weights import initialised
+
+COUNTS = (1, 3, 7)
+
+
+def attacked(model: Classifier, x: Tensor, threat: ThreatModel, seed: int) -> Tensor:
+    """The analysed samples' perturbed images, as `opnorm.analysis.run` makes them."""
+    predicted = model(x).argmax(1)
+    return projected_gradient_ascent(model, x, predicted, threat, generator=generator(seed, "attacked samples"))
+
+
+@pytest.fixture
+def subject(cnn5: Classifier, images: Tensor, digits: dict[str, data.Split]) -> Subject:
+    threat = ThreatModel(2.0, 0.3, 3)
+    direction = torch.randn(images.shape, generator=torch.Generator().manual_seed(3), dtype=images.dtype)
+    samples = Samples(torch.arange(8) + 5, images, attacked(cnn5, images, threat, 2), direction, images)
+    untrained = initialised({"name": "cnn5", "channels": 1, "width": 2}, 0).double().eval()
+    return Subject(cnn5, untrained, samples, digits["test"], threat, seed=2)
+
+
+def cosine(a: Tensor, b: Tensor) -> float:
+    return abs(float(a.flatten() @ b.flatten())) / (reference.norm(a.flatten(), 2.0) * reference.norm(b.flatten(), 2.0))
+
+
+def test_cosines_are_those_of_a_loop(subject: Subject) -> None:
+    table = analysis.alignment_iterations(subject, iterations=COUNTS)
+    assert list(table.columns) == ["sample", "process", "iterations", "cosine"]
+    assert len(table) == 8 * (1 + 2 * len(COUNTS))
+    assert table["cosine"].between(0.0, 1.0).all()
+    found = table.set_index(["process", "iterations", "sample"])["cosine"]
+    x, model = subject.samples.images, subject.model
+    J = reference.jacobian(model.features, x)
+    for i, index in enumerate(subject.samples.index.tolist()):
+        v_1 = torch.linalg.svd(J[i]).Vh[0]
+        leaf = x[i : i + 1].clone().requires_grad_()
+        z = model(leaf)
+        loss = nn.functional.cross_entropy(z, z.argmax(1))
+        (gradient,) = torch.autograd.grad(loss, leaf)
+        # v_1 of the finite difference: 1e-10 over the relative gap of the singular values.
+        assert found["input_gradient", 1, index] == pytest.approx(cosine(gradient, v_1), abs=1e-6)
+        v = subject.samples.random_direction[i].flatten()
+        for k in range(1, max(COUNTS) + 1):
+            v = J[i].T @ (J[i] @ v)
+            v = v / v.norm()
+            if k in COUNTS:
+                assert found["power_method", k, index] == pytest.approx(cosine(v, v_1), abs=1e-6)
+    for k in COUNTS:
+        z = attacked(model, x, replace(subject.threat, iterations=k), 2) - x
+        for i, index in enumerate(subject.samples.index.tolist()):
+            v_1 = torch.linalg.svd(J[i]).Vh[0]
+            assert found["attack", k, index] == pytest.approx(cosine(z[i], v_1), abs=1e-6)
+
+
+def test_after_the_attacks_own_iterations_it_is_the_alignment_at_rank_1(subject: Subject) -> None:
+    table = analysis.alignment_iterations(subject, iterations=COUNTS)
+    own = table[(table["process"] == "attack") & (table["iterations"] == subject.threat.iterations)]
+    alignment = analysis.alignment(subject)
+    alignment = alignment[(alignment["network"] == "trained") & (alignment["rank"] == 1)]
+    expected = alignment.set_index("sample")["cosine"][own["sample"]]
+    # float64: a perturbation of length 0.3, from a difference of images in [0, 1].
+    assert own["cosine"].to_numpy() == pytest.approx(expected.to_numpy(), abs=1e-12)
+
+
+def test_with_one_feature_every_process_finds_v_1_at_once(subject: Subject) -> None:
+    w = torch.randn(1, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    body, linear = nn.Sequential(nn.Flatten(), nn.Linear(64, 1, bias=False)), nn.Linear(1, 2)
+    body[1].weight.data = w
+    model = Classifier(Normalise((0.0,), (1.0,)), body.double(), linear.double()).eval()
+    # The step covers the ball from wherever the attack starts.
+    threat = ThreatModel(2.0, 0.3, 1, step_size=1e6, bounds=None)
+    table = analysis.alignment_iterations(replace(subject, model=model, threat=threat), iterations=COUNTS)
+    assert (table["cosine"] > 1.0 - 1e-6).all()
+
+
+def test_few_samples_at_a_time_give_the_same(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = analysis.alignment_iterations(subject, iterations=COUNTS)
+    monkeypatch.setattr("opnorm.analysis._alignment_iterations.SAMPLES_AT_ONCE", 3)
+    parts = analysis.alignment_iterations(subject, iterations=COUNTS)
+    assert parts["cosine"].to_numpy() == pytest.approx(whole["cosine"].to_numpy(), abs=1e-9)
