@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from opnorm.claims.methods import MAIN, Context, Method
+from opnorm.claims.methods import Context, Method
 from opnorm.claims.verdict import Rule
 
 Floats = NDArray[np.float64]
@@ -17,7 +17,6 @@ Floats = NDArray[np.float64]
 Reduction = Callable[[Floats, Floats], Floats]
 # Numbers (...), one for each measure of each method -> the statistic (...).
 Combination = Callable[[Sequence[Floats]], Floats]
-Role = Callable[[Method], bool]
 
 
 def as_it_is(values: Floats) -> Floats:
@@ -70,6 +69,26 @@ class Case:
     pooled: bool = False
 
 
+Cases = Callable[[Context], list[Case]]
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A number that decides claims.
+
+    Attributes:
+        words: what is computed; {0}, {1} stand for the methods' labels, {all} for all, {detail} for the case's.
+        figure: where it can be seen.
+        measures: case -> what is measured of each of its methods.
+        combination: from all measures of the first method, the second, ... to the number.
+    """
+
+    words: str
+    figure: str
+    measures: Callable[[Case], Sequence[Measure]]
+    combination: Combination
+
+
 @dataclass(frozen=True)
 class Claim:
     """A statement of the paper, for which experiments it can be decided, and how.
@@ -77,23 +96,17 @@ class Claim:
     Attributes:
         name: of the claim; its cases add the methods that they are about.
         section: where the paper makes it.
-        statement: in our own words; {0}, {1} stand for the methods' labels, {all} for all, {detail} for the case's.
-        statistic: what is computed, in words, with the same placeholders.
-        figure: where it can be seen.
+        statement: in our own words, with the placeholders of `Statistic.words`.
         cases: context -> the cases, each a row of the result.
-        measures: case -> what is measured of each of its methods.
-        combination: from all measures of the first method, the second, ... to the statistic.
+        statistic: what decides it.
         rule: where the statistic has to be.
     """
 
     name: str
     section: str
     statement: str
-    statistic: str
-    figure: str
-    cases: Callable[[Context], Iterable[Case]]
-    measures: Callable[[Case], Sequence[Measure]]
-    combination: Combination
+    cases: Cases
+    statistic: Statistic
     rule: Rule
 
 
@@ -102,33 +115,8 @@ def where(**columns: Any) -> tuple[tuple[str, Any], ...]:
     return tuple(columns.items())
 
 
-def case(context: Context, *methods: Method, pooled: bool = False) -> Case:
-    """A case in the experiment's own ball."""
-    return Case(methods, context.norm, context.epsilon, pooled=pooled)
-
-
-def compared(role: Role, other: Role, group: str | None = MAIN) -> Callable[[Context], list[Case]]:
-    """Each method of one role and group with the first main one of another role."""
-    return lambda context: [
-        case(context, method, reference)
-        for method in context.those(role, group)
-        for reference in context.first(other)
-        if method is not reference
-    ]
-
-
-def each(role: Role) -> Callable[[Context], list[Case]]:
-    """Each main method of a role by itself."""
-    return lambda context: [case(context, method) for method in context.those(role)]
-
-
-def in_l2(cases: Callable[[Context], list[Case]]) -> Callable[[Context], list[Case]]:
-    """The cases, where the experiment's epsilon is an l2 length as distances are; none otherwise."""
-    return lambda context: cases(context) if context.norm == 2.0 else []
-
-
 def words(text: str, of: Case) -> str:
-    """A statement with the placeholders filled."""
+    """A statement, or a statistic in words, with the placeholders filled."""
     labels = [method.label for method in of.methods]
     return text.format(*labels, all=", ".join(labels), detail=of.detail)
 

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from opnorm.claims import methods
-from opnorm.claims.claim import Claim, Measure, Rows, each, where
+from opnorm.claims.cases import each
+from opnorm.claims.claim import Claim, Measure, Rows, Statistic, where
 from opnorm.claims.margins import LARGER
+from opnorm.claims.methods import any_method
 from opnorm.claims.reductions import ratio, whole
 
 _CROSS_ENTROPY, _RANDOM = (
     Measure(Rows("logit_direction", "cosine", where(inputs="clean", direction=direction)), whole)
     for direction in ("cross_entropy", "random")
 )
+_AHEAD_OF_RANDOM = Statistic(
+    "mean cosine with u_1 at clean inputs, softmax(z) - e_y over a random direction",
+    "logit_direction",
+    lambda _: [_CROSS_ENTROPY, _RANDOM],
+    ratio,
+)
 
 CLAIMS = (
-    Claim(
-        name="cross_entropy_direction",
-        section="7.4",
-        statement="in the logits of {0}, attacks on the cross-entropy push along the dominant singular vector",
-        statistic="mean cosine with u_1 at clean inputs, softmax(z) - e_y over a random direction",
-        figure="logit_direction",
-        cases=each(methods.any_method),
-        measures=lambda _: [_CROSS_ENTROPY, _RANDOM],
-        combination=ratio,
-        rule=LARGER,
-    ),
-)
+    Claim("cross_entropy_direction", "7.4",
+          "in the logits of {0}, attacks on the cross-entropy push along the dominant singular vector",
+          each(any_method), _AHEAD_OF_RANDOM, LARGER),
+)  # fmt: skip

@@ -30,6 +30,9 @@ class Method:
     iterations: int
 
 
+Role = Callable[[Method], bool]
+
+
 @dataclass(frozen=True)
 class Context:
     """The experiment.
@@ -51,11 +54,11 @@ class Context:
         methods = tuple(Method(**method) for method in values["methods"])
         return cls(methods, values["norm"], values["epsilon"], values["analyses"])
 
-    def those(self, role: Callable[[Method], bool], group: str | None = MAIN) -> list[Method]:
+    def those(self, role: Role, group: str | None = MAIN) -> list[Method]:
         """The methods of a group, or of all where it is None, that have a role."""
         return [method for method in self.methods if group in (None, method.group) and role(method)]
 
-    def first(self, role: Callable[[Method], bool], group: str | None = MAIN) -> list[Method]:
+    def first(self, role: Role, group: str | None = MAIN) -> list[Method]:
         """The first of them, or nothing: a list of at most one, to be looped over."""
         return self.those(role, group)[:1]
 

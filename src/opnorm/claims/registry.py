@@ -35,7 +35,7 @@ def decidable(context: Context) -> Iterator[tuple[Claim, Case]]:
     """The cases of the claims for which the experiment has the methods and the analyses."""
     for claim in CLAIMS:
         for of in claim.cases(context):
-            if all(measure.rows.analysis in context.analyses for measure in claim.measures(of)):
+            if all(measure.rows.analysis in context.analyses for measure in claim.statistic.measures(of)):
                 yield claim, of
 
 
@@ -43,6 +43,6 @@ def needed(context: Context) -> list[tuple[str, str]]:
     """Analysis and method of each table that is looked at."""
     found: dict[tuple[str, str], None] = {}
     for claim, of in decidable(context):
-        for measure in claim.measures(of):
+        for measure in claim.statistic.measures(of):
             found.update({(measure.rows.analysis, method.name): None for method in of.methods})
     return list(found)

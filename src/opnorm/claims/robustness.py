@@ -3,42 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from opnorm.claims import methods
-from opnorm.claims.claim import Case, Claim, Measure, Reduction, Role, Rows, case, compared, each, where
+from opnorm.claims.cases import case, compared, each
+from opnorm.claims.claim import Case, Cases, Claim, Measure, Reduction, Rows, Statistic, where
 from opnorm.claims.margins import ALMOST_ALL, LESS_ACCURATE, MORE_ACCURATE, NOT_MORE_ACCURATE, SAME_ACCURACY
-from opnorm.claims.methods import LINF, Context
+from opnorm.claims.methods import (
+    LINF,
+    MAIN,
+    Context,
+    Role,
+    adversarial,
+    data_dependent,
+    explained,
+    global_snr,
+    global_snr_many,
+    mixed,
+    regularised,
+    robust,
+    solved_by_power,
+    solved_exactly,
+    standard,
+)
 from opnorm.claims.reductions import above_mean_of_others, at, before, difference, up_to, value
 from opnorm.claims.verdict import Above, Below
-
-_CURVE = "mean accuracy over the attack's radii up to the training epsilon, {0} minus {1}"
-_POINT = "accuracy under attack at the training epsilon, {0} minus {1}"
 
 
 def _accuracy(reduction: Callable[[float], Reduction]) -> Callable[[Case], Sequence[Measure]]:
     """Accuracy over the radius in the case's norm, reduced with its epsilon."""
-
-    def measures(of: Case) -> list[Measure]:
-        rows = Rows("robustness", "correct", where(norm=of.norm), "epsilon")
-        return [Measure(rows, reduction(of.epsilon))]
-
-    return measures
+    return lambda of: [Measure(Rows("robustness", "correct", where(norm=of.norm), "epsilon"), reduction(of.epsilon))]
 
 
-def _clean(_: float) -> Reduction:
-    return at(0.0)
+_OVER_RADII = Statistic(
+    "mean accuracy over the attack's radii up to the training epsilon, {0} minus {1}",
+    "robustness",
+    _accuracy(up_to),
+    difference,
+)
+_OF_EXPLANATIONS = replace(_OVER_RADII, figure="explanations")
+_IN_LINF = replace(_OVER_RADII, figure="robustness_linf")
+_OF_MIXTURES = Statistic(
+    "mean accuracy over the attack's radii up to the training epsilon, minus the mean of the two ends'",
+    "interpolation",
+    _accuracy(up_to),
+    above_mean_of_others,
+)
+_AT_EPSILON = Statistic(
+    "accuracy under attack at the training epsilon, {0} minus {1}", "robustness", _accuracy(at), difference
+)
+_LEFT_AT_EPSILON = Statistic("accuracy under attack at the training epsilon", "accuracies", _accuracy(at), value)
+_LEFT_BEFORE = Statistic(
+    "accuracy under attack at the last radius below the training epsilon", "robustness", _accuracy(before), value
+)
+_CLEAN = Statistic("accuracy without an attack, {0} minus {1}", "accuracies", _accuracy(lambda _: at(0.0)), difference)
 
 
-_curve, _point = _accuracy(up_to), _accuracy(at)
-
-
-def _linf(role: Role, other: Role, group: str = LINF) -> Callable[[Context], list[Case]]:
+def _linf(role: Role, other: Role, group: str = LINF) -> Cases:
     """Methods trained in an l-infinity ball, in the ball of adversarial training there."""
 
     def cases(context: Context) -> list[Case]:
         return [
             Case((method, reference), trained.norm, trained.epsilon)
-            for trained in context.first(methods.adversarial, LINF)
+            for trained in context.first(adversarial, LINF)
             for method in context.those(role, LINF)
             for reference in context.first(other, group)
         ]
@@ -49,155 +75,40 @@ def _linf(role: Role, other: Role, group: str = LINF) -> Callable[[Context], lis
 def _mixtures(context: Context) -> list[Case]:
     """Each mixture with the two that are mixed."""
     return [
-        case(context, mixture, attacked, regularised)
-        for mixture in context.those(methods.mixed, None)
-        for attacked in context.first(methods.adversarial)
-        for regularised in context.first(methods.data_dependent)
+        case(context, mixture, attacked, penalised)
+        for mixture in context.those(mixed, None)
+        for attacked in context.first(adversarial)
+        for penalised in context.first(data_dependent)
     ]
 
 
 CLAIMS = (
-    Claim(
-        name="equally_robust",
-        section="5.3",
-        statement="{0} is as robust as {1}, over all radii up to the training epsilon",
-        statistic=_CURVE,
-        figure="robustness",
-        cases=compared(methods.data_dependent, methods.adversarial),
-        measures=_curve,
-        combination=difference,
-        rule=SAME_ACCURACY,
-    ),
-    Claim(
-        name="equally_robust_at_epsilon",
-        section="5.3",
-        statement="{0} is as robust as {1} at the training epsilon",
-        statistic=_POINT,
-        figure="robustness",
-        cases=compared(methods.data_dependent, methods.adversarial),
-        measures=_point,
-        combination=difference,
-        rule=SAME_ACCURACY,
-    ),
-    Claim(
-        name="more_robust_than_standard",
-        section="5.3",
-        statement="{0} is significantly more robust than {1}",
-        statistic=_CURVE,
-        figure="robustness",
-        cases=compared(methods.robust, methods.standard),
-        measures=_curve,
-        combination=difference,
-        rule=MORE_ACCURATE,
-    ),
-    Claim(
-        name="global_snr_not_robust",
-        section="5.3",
-        statement="{0} is not substantially more robust than {1}",
-        statistic=_CURVE,
-        figure="robustness",
-        cases=compared(methods.global_snr, methods.standard),
-        measures=_curve,
-        combination=difference,
-        rule=NOT_MORE_ACCURATE,
-    ),
-    Claim(
-        name="same_clean_accuracy",
-        section="5.1",
-        statement="{0} has the clean accuracy of {1}",
-        statistic="accuracy without an attack, {0} minus {1}",
-        figure="accuracies",
-        cases=compared(methods.regularised, methods.adversarial),
-        measures=_accuracy(_clean),
-        combination=difference,
-        rule=SAME_ACCURACY,
-    ),
-    Claim(
-        name="training_epsilon_suffices",
-        section="5.1",
-        statement="at the training epsilon almost all inputs to {0} are misclassified",
-        statistic="accuracy under attack at the training epsilon",
-        figure="accuracies",
-        cases=each(methods.standard),
-        measures=_point,
-        combination=value,
-        rule=Below(ALMOST_ALL),
-    ),
-    Claim(
-        name="training_epsilon_is_smallest",
-        section="5.1",
-        statement="at smaller radii not almost all inputs to {0} are misclassified",
-        statistic="accuracy under attack at the last radius below the training epsilon",
-        figure="robustness",
-        cases=each(methods.standard),
-        measures=_accuracy(before),
-        combination=value,
-        rule=Above(ALMOST_ALL),
-    ),
-    Claim(
-        name="iterations_of_global_snr",
-        section="5.1",
-        statement="more power iterations per update ({0}) make no difference to the robustness of {1}",
-        statistic=_CURVE,
-        figure="explanations",
-        cases=compared(methods.global_snr_many, methods.global_snr, None),
-        measures=_curve,
-        combination=difference,
-        rule=SAME_ACCURACY,
-    ),
-    Claim(
-        name="solvers_equally_robust",
-        section="4.1",
-        statement="the power method ({0}) makes networks as robust as the exact maximiser ({1}) does",
-        statistic=_CURVE,
-        figure="robustness",
-        cases=compared(methods.solved_by_power, methods.solved_exactly),
-        measures=_curve,
-        combination=difference,
-        rule=SAME_ACCURACY,
-    ),
-    Claim(
-        name="mixtures_equally_robust",
-        section="5.3",
-        statement="{0} is as robust as what it mixes, {1} and {2}",
-        statistic="mean accuracy over the attack's radii up to the training epsilon, minus the mean of the two ends'",
-        figure="interpolation",
-        cases=_mixtures,
-        measures=_curve,
-        combination=above_mean_of_others,
-        rule=SAME_ACCURACY,
-    ),
-    Claim(
-        name="explanations_less_robust",
-        section="4.3",
-        statement="{0} protects less against iterative attacks than {1}",
-        statistic=_CURVE,
-        figure="explanations",
-        cases=compared(methods.explained, methods.data_dependent, None),
-        measures=_curve,
-        combination=difference,
-        rule=LESS_ACCURATE,
-    ),
-    Claim(
-        name="linf_equally_robust",
-        section="5.3",
-        statement="in the l-infinity ball, {0} is as robust as {1}",
-        statistic=_CURVE,
-        figure="robustness_linf",
-        cases=_linf(methods.data_dependent, methods.adversarial),
-        measures=_curve,
-        combination=difference,
-        rule=SAME_ACCURACY,
-    ),
-    Claim(
-        name="linf_more_robust_than_standard",
-        section="5.3",
-        statement="in the l-infinity ball, {0} is significantly more robust than {1}",
-        statistic=_CURVE,
-        figure="robustness_linf",
-        cases=_linf(methods.robust, methods.standard, methods.MAIN),
-        measures=_curve,
-        combination=difference,
-        rule=MORE_ACCURATE,
-    ),
-)
+    Claim("equally_robust", "5.3", "{0} is as robust as {1}, over all radii up to the training epsilon",
+          compared(data_dependent, adversarial), _OVER_RADII, SAME_ACCURACY),
+    Claim("equally_robust_at_epsilon", "5.3", "{0} is as robust as {1} at the training epsilon",
+          compared(data_dependent, adversarial), _AT_EPSILON, SAME_ACCURACY),
+    Claim("more_robust_than_standard", "5.3", "{0} is significantly more robust than {1}",
+          compared(robust, standard), _OVER_RADII, MORE_ACCURATE),
+    Claim("global_snr_not_robust", "5.3", "{0} is not substantially more robust than {1}",
+          compared(global_snr, standard), _OVER_RADII, NOT_MORE_ACCURATE),
+    Claim("same_clean_accuracy", "5.1", "{0} has the clean accuracy of {1}",
+          compared(regularised, adversarial), _CLEAN, SAME_ACCURACY),
+    Claim("training_epsilon_suffices", "5.1", "at the training epsilon almost all inputs to {0} are misclassified",
+          each(standard), _LEFT_AT_EPSILON, Below(ALMOST_ALL)),
+    Claim("training_epsilon_is_smallest", "5.1", "at smaller radii not almost all inputs to {0} are misclassified",
+          each(standard), _LEFT_BEFORE, Above(ALMOST_ALL)),
+    Claim("iterations_of_global_snr", "5.1",
+          "more power iterations per update ({0}) make no difference to the robustness of {1}",
+          compared(global_snr_many, global_snr, None), _OF_EXPLANATIONS, SAME_ACCURACY),
+    Claim("solvers_equally_robust", "4.1",
+          "the power method ({0}) makes networks as robust as the exact maximiser ({1}) does",
+          compared(solved_by_power, solved_exactly), _OVER_RADII, SAME_ACCURACY),
+    Claim("mixtures_equally_robust", "5.3", "{0} is as robust as what it mixes, {1} and {2}",
+          _mixtures, _OF_MIXTURES, SAME_ACCURACY),
+    Claim("explanations_less_robust", "4.3", "{0} protects less against iterative attacks than {1}",
+          compared(explained, data_dependent, None), _OF_EXPLANATIONS, LESS_ACCURATE),
+    Claim("linf_equally_robust", "5.3", "in the l-infinity ball, {0} is as robust as {1}",
+          _linf(data_dependent, adversarial), _IN_LINF, SAME_ACCURACY),
+    Claim("linf_more_robust_than_standard", "5.3", "in the l-infinity ball, {0} is significantly more robust than {1}",
+          _linf(robust, standard, MAIN), _IN_LINF, MORE_ACCURATE),
+)  # fmt: skip

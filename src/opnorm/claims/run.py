@@ -93,7 +93,7 @@ def read_curves(
         paths.setdefault((analysis, method), {})[seed] = path
     wanted: dict[tuple[str, str], dict[Rows, None]] = {}
     for claim, of in cases:
-        for measure, trained in itertools.product(claim.measures(of), of.methods):
+        for measure, trained in itertools.product(claim.statistic.measures(of), of.methods):
             wanted.setdefault((measure.rows.analysis, trained.name), {})[measure.rows] = None
     found: dict[tuple[Rows, str], dict[int, pd.Series[float]]] = {}
     for (analysis, method), of_pair in wanted.items():
@@ -138,23 +138,23 @@ def _aligned(found: Mapping[tuple[Rows, str], Mapping[int, pd.Series[float]]]) -
 
 
 def _row(claim: Claim, of: Case, curves: Curves) -> dict[str, Any]:
-    measures = claim.measures(of)
+    measures = claim.statistic.measures(of)
     used = [(measure, _curve(measure, method, curves)) for method in of.methods for measure in measures]
     seeds = _compared_seeds([curve for _, curve in used])
     used = [(measure, curve.of(seeds)) for measure, curve in used]
     numbers = [measure.reduction(scattered_means(curve.values, curve.seeds), curve.axis) for measure, curve in used]
-    estimate, low, high = interval(claim.combination(numbers))
+    estimate, low, high = interval(claim.statistic.combination(numbers))
     return {
         "claim": full_name(claim, of),
         "section": claim.section,
         "statement": words(claim.statement, of),
-        "statistic": words(claim.statistic, of),
+        "statistic": words(claim.statistic.words, of),
         "estimate": estimate,
         "low": low,
         "high": high,
         "criterion": claim.rule.criterion(),
         "verdict": claim.rule.decide(low, high),
-        "figure": claim.figure,
+        "figure": claim.statistic.figure,
         "seeds": min(len(curve.seeds) for _, curve in used),
         "samples": min(curve.values.shape[1] for _, curve in used),
     }

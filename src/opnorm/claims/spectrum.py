@@ -2,82 +2,56 @@
 
 from __future__ import annotations
 
-from opnorm.claims import methods
-from opnorm.claims.claim import Case, Claim, Measure, Rows, compared, where
+from opnorm.claims.cases import compared
+from opnorm.claims.claim import Claim, Measure, Rows, Statistic, where
 from opnorm.claims.margins import SAME_SIZE, SMALLER
+from opnorm.claims.methods import (
+    adversarial,
+    data_dependent,
+    global_snr,
+    global_snr_many,
+    robust,
+    solved_by_power,
+    solved_exactly,
+    standard,
+)
 from opnorm.claims.reductions import ratio, up_to
 from opnorm.claims.verdict import Below
 
 LEADING = 10
 """Ranks that count as leading: as many as CIFAR-10 and the digits have classes."""
 
-_STATISTIC = f"mean singular value of ranks 1 to {LEADING} at clean inputs, {{0}} over {{1}}"
 
-
-def _claims(analysis: str, of: str, prefix: str) -> tuple[Claim, ...]:
-    """The claims of one Jacobian: `of` in words, `prefix` in names."""
-
-    def leading(_: Case) -> list[Measure]:
-        rows = Rows(analysis, "singular_value", where(inputs="clean"), "rank")
-        return [Measure(rows, up_to(LEADING))]
-
-    return (
-        Claim(
-            name=f"{prefix}dampened",
-            section="5.2",
-            statement=f"{{0}} dampens the leading singular values of the {of} Jacobian",
-            statistic=_STATISTIC,
-            figure=analysis,
-            cases=compared(methods.robust, methods.standard),
-            measures=leading,
-            combination=ratio,
-            rule=SMALLER,
-        ),
-        Claim(
-            name=f"{prefix}not_dampened",
-            section="5.2",
-            statement=f"{{0}} has almost no effect on the leading singular values of the {of} Jacobian",
-            statistic=_STATISTIC,
-            figure=analysis,
-            cases=compared(methods.global_snr, methods.standard),
-            measures=leading,
-            combination=ratio,
-            rule=SAME_SIZE,
-        ),
-        Claim(
-            name=f"{prefix}dampened_as_much",
-            section="earlier version",
-            statement=f"{{0}} dampens the leading singular values of the {of} Jacobian at least as much as {{1}}",
-            statistic=_STATISTIC,
-            figure=analysis,
-            cases=compared(methods.data_dependent, methods.adversarial),
-            measures=leading,
-            combination=ratio,
-            rule=Below(1.0),
-        ),
-        Claim(
-            name=f"{prefix}iterations_of_global_snr",
-            section="5.1",
-            statement=f"more power iterations ({{0}}) make no difference to the {of} Jacobian of {{1}}",
-            statistic=_STATISTIC,
-            figure=analysis,
-            cases=compared(methods.global_snr_many, methods.global_snr, None),
-            measures=leading,
-            combination=ratio,
-            rule=SAME_SIZE,
-        ),
-        Claim(
-            name=f"{prefix}solvers",
-            section="4.1",
-            statement=f"the power method ({{0}}) dampens the {of} Jacobian as the exact maximiser ({{1}}) does",
-            statistic=_STATISTIC,
-            figure=analysis,
-            cases=compared(methods.solved_by_power, methods.solved_exactly),
-            measures=leading,
-            combination=ratio,
-            rule=SAME_SIZE,
-        ),
+def _leading_values(analysis: str) -> Statistic:
+    rows = Rows(analysis, "singular_value", where(inputs="clean"), "rank")
+    return Statistic(
+        f"mean singular value of ranks 1 to {LEADING} at clean inputs, {{0}} over {{1}}",
+        analysis,
+        lambda _: [Measure(rows, up_to(LEADING))],
+        ratio,
     )
 
 
-CLAIMS = (*_claims("spectrum", "features'", "spectrum_"), *_claims("logit_spectrum", "logits'", "logit_spectrum_"))
+def _claims(prefix: str, of: str) -> tuple[Claim, ...]:
+    """The claims of one Jacobian: `prefix` in names, `of` in words."""
+    leading = _leading_values(f"{prefix}spectrum")
+    return (
+        Claim(f"{prefix}spectrum_dampened", "5.2",
+              f"{{0}} dampens the leading singular values of the {of} Jacobian",
+              compared(robust, standard), leading, SMALLER),
+        Claim(f"{prefix}spectrum_not_dampened", "5.2",
+              f"{{0}} has almost no effect on the leading singular values of the {of} Jacobian",
+              compared(global_snr, standard), leading, SAME_SIZE),
+        Claim(f"{prefix}spectrum_dampened_as_much", "earlier version",
+              f"{{0}} dampens the leading singular values of the {of} Jacobian at least as much as {{1}}",
+              compared(data_dependent, adversarial), leading, Below(1.0)),
+        Claim(f"{prefix}spectrum_iterations_of_global_snr", "5.1",
+              f"more power iterations ({{0}}) make no difference to the {of} Jacobian of {{1}}",
+              compared(global_snr_many, global_snr, None), leading, SAME_SIZE),
+        Claim(f"{prefix}spectrum_solvers", "4.1",
+              f"the power method ({{0}}) dampens the {of} Jacobian as the exact maximiser ({{1}}) does",
+              compared(solved_by_power, solved_exactly), leading, SAME_SIZE),
+    )  # fmt: skip
+
+
+CLAIMS = (*_claims("", "features'"), *_claims("logit_", "logits'"))

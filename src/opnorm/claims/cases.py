@@ -1,0 +1,56 @@
+"""Which methods a claim is made about: each by itself, compared with another, or all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from opnorm.claims.claim import Case, Cases
+from opnorm.claims.methods import MAIN, Context, Method, Role, any_method
+
+DIRECTIONS = ("random", "adversarial")
+
+
+def case(context: Context, *methods: Method, pooled: bool = False) -> Case:
+    """A case in the experiment's own ball."""
+    return Case(methods, context.norm, context.epsilon, pooled=pooled)
+
+
+def each(role: Role) -> Cases:
+    """Each main method of a role by itself."""
+    return lambda context: [case(context, method) for method in context.those(role)]
+
+
+def compared(role: Role, other: Role, group: str | None = MAIN) -> Cases:
+    """Each method of one role and group, or of all groups, with the first main one of another role."""
+    return lambda context: [
+        case(context, method, reference)
+        for method in context.those(role, group)
+        for reference in context.first(other)
+        if method is not reference
+    ]
+
+
+def together(at_least: int) -> Cases:
+    """All main methods at once, where there are so many."""
+
+    def cases(context: Context) -> list[Case]:
+        found = context.those(any_method)
+        return [case(context, *found, pooled=True)] if len(found) >= at_least else []
+
+    return cases
+
+
+def detailed(cases: Cases, details: Callable[[Context], Iterable[str]]) -> Cases:
+    """Each case once for each detail."""
+    return lambda context: [replace(of, detail=detail) for of in cases(context) for detail in details(context)]
+
+
+def in_l2(cases: Cases) -> Cases:
+    """The cases, where the experiment's epsilon is an l2 length as distances are; none otherwise."""
+    return lambda context: cases(context) if context.norm == 2.0 else []
+
+
+def in_directions(cases: Cases) -> Cases:
+    """Each case in l2 once for each direction, which is its detail."""
+    return in_l2(detailed(cases, lambda _: DIRECTIONS))
