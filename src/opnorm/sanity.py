@@ -123,11 +123,10 @@ def black_box_alone(table: pd.DataFrame) -> list[Check]:
         table: as in `more_iterations`; without rows of "square" there is nothing to compare.
     """
     found = []
-    for norm, epsilon, answers in _balls(table):
-        if BLACK_BOX in answers:
-            white_box = [name for name in answers if name not in NOT_WHITE_BOX]
-            alone = ~answers[BLACK_BOX] & answers[white_box].all(axis=1)
-            found.append(Check("black_box", float(alone.mean()), BLACK_BOX_ALONE, norm, epsilon))
+    for norm, epsilon, answers in _balls(table, BLACK_BOX):
+        white_box = answers[[name for name in answers if name not in NOT_WHITE_BOX]].all(axis=1)
+        alone = (white_box & ~answers[BLACK_BOX]).mean()
+        found.append(Check("black_box", float(alone), BLACK_BOX_ALONE, norm, epsilon))
     return found
 
 
@@ -138,11 +137,10 @@ def independent_attack(table: pd.DataFrame) -> list[Check]:
         table: as in `more_iterations`; without rows of "autoattack" there is nothing to compare.
     """
     found = []
-    for norm, epsilon, answers in _balls(table):
-        if "autoattack" in answers:
-            own = answers[[name for name in answers if str(name).startswith("pga_")]].all(axis=1)
-            gain = (int(own.sum()) - int((own & answers["autoattack"]).sum())) / len(answers)
-            found.append(Check("independent_attack", gain, GAIN, norm, epsilon))
+    for norm, epsilon, answers in _balls(table, "autoattack"):
+        own = answers[[name for name in answers if str(name).startswith("pga_")]].all(axis=1)
+        gain = (own & ~answers["autoattack"]).mean()
+        found.append(Check("independent_attack", float(gain), GAIN, norm, epsilon))
     return found
 
 
@@ -181,11 +179,12 @@ def failed(checks: Iterable[Check]) -> list[Check]:
     return [check for check in checks if not check.passed]
 
 
-def _balls(table: pd.DataFrame) -> Iterable[tuple[float, float, Any]]:
-    """norm, epsilon, and a row of answers per sample with a column per attack."""
+def _balls(table: pd.DataFrame, *attacks: str) -> Iterable[tuple[float, float, Any]]:
+    """norm, epsilon, and a row of answers per sample with a column per attack, of balls that all `attacks` were in."""
     for norm, epsilon in sorted(set(zip(table["norm"], table["epsilon"], strict=True))):
         part = table[(table["norm"] == norm) & (table["epsilon"] == epsilon)]
-        yield norm, epsilon, part.pivot_table(index="sample", columns="attack", values="correct", aggfunc="all")
+        if set(attacks) <= set(part["attack"]):
+            yield norm, epsilon, part.pivot_table(index="sample", columns="attack", values="correct", aggfunc="all")
 
 
 def _by_radius(curve: pd.DataFrame) -> Iterable[tuple[float, Any]]:
