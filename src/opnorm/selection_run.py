@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import Tensor
 
 from opnorm import data, weights
-from opnorm.analysis.worst_case import still_correct
+from opnorm.analysis.worst_case import correct_up_to
 from opnorm.job import prepare_torch
 from opnorm.models.classifier import Classifier
 from opnorm.selection import EpsilonRule, MatchRule, epsilon_table, match_table
@@ -83,12 +81,9 @@ def misclassified(
     Returns:
         bool (N, E).
     """
-    correct = [torch.ones(len(split), dtype=torch.bool, device=split.labels.device)]
-    for epsilon in (0.0, *epsilons):
-        step = threat.step_size if relative_step is None or epsilon == 0.0 else relative_step * epsilon
-        adversary = replace(threat, epsilon=epsilon, step_size=step)
-        correct.append(still_correct(model, split, adversary, correct[-1], seed=seed, stage="selection"))
-    return ~torch.stack(correct[2:], 1)
+    radii = (0.0, *epsilons)
+    correct = correct_up_to(model, split, threat, radii, relative_step=relative_step, seed=seed, stage="selection")
+    return ~correct[:, 1:]
 
 
 def select_values(

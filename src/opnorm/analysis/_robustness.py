@@ -8,8 +8,8 @@ import pandas as pd
 import torch
 
 from opnorm.analysis.subject import Subject
-from opnorm.analysis.tidy import Dimensions, tidy
-from opnorm.analysis.worst_case import still_correct
+from opnorm.analysis.tidy import tidy
+from opnorm.analysis.worst_case import correct_up_to
 from opnorm.options import Count, Grid, Positive
 from opnorm.threat_model import ThreatModel
 
@@ -42,30 +42,19 @@ def robustness(
     Returns:
         Columns sample, norm (2 or inf), epsilon, correct.
     """
-    grids = {2.0: set(l2) | {0.0}, math.inf: set(linf) | {0.0}}
-    grids.setdefault(subject.threat.norm, {0.0}).add(subject.threat.epsilon)
     index, tables = torch.arange(len(subject.test)), []
-    for norm, grid in grids.items():
-        epsilons = sorted(grid)
-        correct = [torch.ones(len(subject.test), dtype=torch.bool, device=subject.test.labels.device)]
-        for epsilon in epsilons:
-            threat = _threat(subject, norm, epsilon, iterations, relative_step)
-            correct.append(
-                still_correct(
-                    subject.model,
-                    subject.test,
-                    threat,
-                    correct[-1],
-                    seed=subject.seed,
-                    stage="robustness",
-                    batch_size=batch_size,
-                )
-            )
-        columns: Dimensions = {"sample": index, "epsilon": epsilons}
-        tables.append(tidy("correct", torch.stack(correct[1:], 1), columns).assign(norm=norm))
+    for norm, epsilons in _grids(subject.threat, l2, linf).items():
+        threat = ThreatModel(norm, 0.0, iterations, bounds=subject.threat.bounds)
+        correct = correct_up_to(
+            subject.model, subject.test, threat, epsilons,
+            relative_step=relative_step, seed=subject.seed, stage="robustness", batch_size=batch_size,
+        )  # fmt: skip
+        tables.append(tidy("correct", correct, {"sample": index, "epsilon": epsilons}).assign(norm=norm))
     return pd.concat(tables, ignore_index=True)
 
 
-def _threat(subject: Subject, norm: float, epsilon: float, iterations: int, relative_step: float) -> ThreatModel:
-    step = relative_step * epsilon if epsilon > 0.0 else None
-    return ThreatModel(norm, epsilon, iterations, step_size=step, bounds=subject.threat.bounds)
+def _grids(threat: ThreatModel, l2: Grid, linf: Grid) -> dict[float, list[float]]:
+    """The radii in each norm, increasing from 0, with that of the experiment among them."""
+    grids = {2.0: {0.0, *l2}, math.inf: {0.0, *linf}}
+    grids.setdefault(threat.norm, {0.0}).add(threat.epsilon)
+    return {norm: sorted(epsilons) for norm, epsilons in grids.items()}

@@ -1,6 +1,9 @@
-"""Which samples an attack leaves correct, of those that smaller balls left so."""
+"""Which samples stay correct in growing balls: a smaller ball lies in a larger one."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -12,29 +15,43 @@ from opnorm.seeding import generator
 from opnorm.threat_model import ThreatModel
 
 
-def still_correct(
+def correct_up_to(
     model: Classifier,
     split: data.Split,
     threat: ThreatModel,
-    correct: Tensor,
+    epsilons: Iterable[float],
     *,
+    relative_step: float | None = None,
     seed: int,
     stage: str,
     batch_size: int = 500,
 ) -> Tensor:
-    """Attack the samples that are `correct`; the others count as wrong in every larger ball.
+    """Which samples stay correct in a ball of each radius and in all smaller ones; others are not attacked again.
 
     Args:
         model: in evaluation mode.
         split: N samples, on the device of `model`.
-        threat: the adversary, who ascends the cross-entropy of the true label; at radius 0 there is none.
-        correct: bool (N,).
+        threat: the adversary, who ascends the cross-entropy of the true label; its radius does not count.
+        epsilons: E radii, ascending; at 0 there is no adversary.
+        relative_step: alpha / epsilon; None for the step of `threat`.
         seed, stage: of the run and of what is measured; with the norm and the radius they decide the random starts.
         batch_size: samples attacked at once.
 
     Returns:
-        bool (N,): correct, and still classified so at the attacked point.
+        bool (N, E): correct, and still classified so at all points attacked so far.
     """
+    correct = [torch.ones(len(split), dtype=torch.bool, device=split.labels.device)]
+    for epsilon in epsilons:
+        step = threat.step_size if relative_step is None or epsilon == 0.0 else relative_step * epsilon
+        ball = replace(threat, epsilon=epsilon, step_size=step)
+        correct.append(_still_correct(model, split, ball, correct[-1], seed, stage, batch_size))
+    return torch.stack(correct[1:], 1)
+
+
+def _still_correct(
+    model: Classifier, split: data.Split, threat: ThreatModel, correct: Tensor, seed: int, stage: str, batch_size: int
+) -> Tensor:
+    """Those of the `correct` samples (N,) that are classified so after an attack."""
     stage = f"{stage}/{threat.norm}/{threat.epsilon}"
     still = torch.zeros_like(correct)
     left = correct.nonzero()[:, 0]
