@@ -118,6 +118,12 @@ def answers_table(answers: Answers, index: Tensor, threat: ThreatModel) -> pd.Da
     return table[["sample", "norm", "epsilon", "attack", "correct"]]
 
 
+@torch.no_grad()
+def number_of_classes(subject: Subject, x: Tensor) -> int:
+    """Of the network, seen on one of the inputs (B, ...)."""
+    return int(subject.model(x[:1]).shape[1])
+
+
 def warn(checks: list[sanity.Check], seed: int) -> None:
     """Write what gives reason to doubt to the log."""
     for check in sanity.failed(checks):
@@ -127,11 +133,8 @@ def warn(checks: list[sanity.Check], seed: int) -> None:
 def _under_autoattack(
     subject: Subject, x: Tensor, y: Tensor, threat: ThreatModel, clean: Tensor, batch_size: int
 ) -> Answers:
-    with torch.no_grad():
-        classes = subject.model(x[:1]).shape[1]
-    found = {
-        name: under_attack_of(name, subject, x, y, threat, clean, batch_size=batch_size) for name in attacks(classes)
-    }
+    names = attacks(number_of_classes(subject, x))
+    found = {name: under_attack_of(name, subject, x, y, threat, clean, batch_size=batch_size) for name in names}
     return found | {"autoattack": torch.stack(list(found.values())).all(0)}
 
 

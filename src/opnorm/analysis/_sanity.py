@@ -11,7 +11,16 @@ from torch import Tensor
 
 from opnorm import data
 from opnorm import sanity as checks
-from opnorm.analysis._evaluation import answers_table, balls, evaluated_samples, under_ascent, under_attack_of, warn
+from opnorm.analysis._evaluation import (
+    Answers,
+    answers_table,
+    balls,
+    evaluated_samples,
+    number_of_classes,
+    under_ascent,
+    under_attack_of,
+    warn,
+)
 from opnorm.analysis.subject import Subject
 from opnorm.analysis.tidy import Dimensions, tidy
 from opnorm.autoattack import BLACK_BOX
@@ -57,19 +66,26 @@ def sanity(
     found, threats = checks.model_checks(subject.model, x, y), balls(subject, l2, linf)
     for threat in threats:
         answers = under_ascent(subject, x, y, threat, iterations, restarts, batch_size)
-        # Samples that the others broke already cannot be broken by the black-box attack alone.
-        left = torch.stack(list(answers.values())).all(0)
-        black_box = under_attack_of(BLACK_BOX, subject, x, y, threat, left, batch_size=batch_size, queries=queries)
-        table = answers_table(answers | {BLACK_BOX: ~left | black_box}, index, threat)
+        answers[BLACK_BOX] = _under_black_box(answers, subject, x, y, threat, queries, batch_size)
+        table = answers_table(answers, index, threat)
         found += checks.more_iterations(table) + checks.black_box_alone(table)
+    # Of each norm the largest, which comes last.
     largest = {threat.norm: threat for threat in threats}
     curve = pd.concat([_curve(subject, x, y, threat, iterations[0], batch_size) for threat in largest.values()])
-    with torch.no_grad():
-        classes = subject.model(x[:1]).shape[1]
-    found += checks.monotone(curve) + checks.large_epsilon(curve, classes)
+    found += checks.monotone(curve) + checks.large_epsilon(curve, number_of_classes(subject, x))
     warn(found, subject.seed)
-    rows = pd.DataFrame([asdict(check) | {"passed": check.passed} for check in found]).assign(sample=0)
-    return rows[["sample", "check", "norm", "epsilon", "value", "threshold", "passed"]]
+    return _table(found)
+
+
+def _under_black_box(
+    answers: Answers, subject: Subject, x: Tensor, y: Tensor, threat: ThreatModel, queries: int, batch_size: int
+) -> Tensor:
+    """What the black-box attack leaves correct (B,). It is not run on samples that others broke, and cannot be alone in
+    breaking these; they count as correct.
+    """
+    left = torch.stack(list(answers.values())).all(0)
+    black_box = under_attack_of(BLACK_BOX, subject, x, y, threat, left, batch_size=batch_size, queries=queries)
+    return ~left | black_box
 
 
 def _curve(
@@ -85,6 +101,11 @@ def _curve(
         answers.append(correct_under_ascent(subject.model, x, y, ball, batch_size=batch_size, generator=random)[0])
     columns: Dimensions = {"sample": range(len(x)), "epsilon": (*radii, widest)}
     return tidy("correct", torch.stack(answers, 1), columns).assign(norm=threat.norm)
+
+
+def _table(found: list[checks.Check]) -> pd.DataFrame:
+    rows = pd.DataFrame([asdict(check) | {"passed": check.passed} for check in found]).assign(sample=0)
+    return rows[["sample", "check", "norm", "epsilon", "value", "threshold", "passed"]]
 
 
 def diameter(x: Tensor, threat: ThreatModel) -> float:
