@@ -79,21 +79,10 @@ def train(
         FileError: a checkpoint cannot be written.
     """
     run = f"{settings.method.name}, seed {seed}"
-    fingerprint = {
-        "settings": _plain(settings.to_dict()),
-        "seed": seed,
-        "data": train_split.digest(),
-        "code": code,
-        "torch": str(torch.__version__),
-    }
+    fingerprint = _plain(_made_by(settings, train_split, seed, code)) | {"torch": str(torch.__version__)}
     with checkpoint.exclusive(checkpoints, tqdm.write), _stop_requests() as stop:
         training = _Training(settings, train_split.to(device), test_split.to(device), seed=seed, device=device)
-        state = checkpoint.newest(checkpoints, fingerprint, tqdm.write)
-        if state is None:
-            checkpoint.clear(checkpoints)
-        else:
-            training.load_state_dict(state)
-            tqdm.write(f"{run}: resumed after step {training.step} of {training.steps}")
+        _resume(training, checkpoints, fingerprint, run)
         keeper = _Keeper(training, checkpoints, fingerprint, run, checkpoint_seconds)
         while training.step < training.steps:
             training.run_epoch(run, lambda: keeper.after_step(stop))
@@ -138,7 +127,7 @@ def train_runs(
             code=code,
             checkpoint_seconds=checkpoint_seconds,
         )
-        made_by = {"settings": settings.to_dict(), "seed": seed, "data": splits[0].digest(), "code": code}
+        made_by = _made_by(settings, splits[0], seed, code)
         weights.save_model(model_path, trained.model, trained.architecture, made_by)
         write_csv(trained.history, history_path)
 
@@ -373,6 +362,21 @@ def _compile(model: Classifier, backend: str = "inductor") -> None:
     """
     torch._dynamo.config.suppress_errors = True
     model.compile(dynamic=False, backend=backend)
+
+
+def _made_by(settings: TrainingSettings, train_split: data.Split, seed: int, code: str) -> dict[str, Any]:
+    """What a model's file says of how it was made."""
+    return {"settings": settings.to_dict(), "seed": seed, "data": train_split.digest(), "code": code}
+
+
+def _resume(training: _Training, checkpoints: Path, fingerprint: Mapping[str, Any], run: str) -> None:
+    """Go on from the newest checkpoint of the same training, or remove all there are."""
+    state = checkpoint.newest(checkpoints, fingerprint, tqdm.write)
+    if state is None:
+        checkpoint.clear(checkpoints)
+    else:
+        training.load_state_dict(state)
+        tqdm.write(f"{run}: resumed after step {training.step} of {training.steps}")
 
 
 def _plain(value: Any) -> Any:
