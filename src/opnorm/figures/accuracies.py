@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from opnorm.errors import SettingsError
 from opnorm.figures import style
 from opnorm.figures.context import FigureContext
-from opnorm.figures.panels import percent_axis
+from opnorm.figures.panels import beside, drawn_methods, percent_axis, rows_from_top
 from opnorm.figures.summary import summarise_methods
 
 KEYS = {"method": str, "epsilon": float}
@@ -36,7 +36,7 @@ def summarise(table: pd.DataFrame, context: FigureContext) -> pd.DataFrame:
 @style.paper_style()
 def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
     """A row per method: filled markers for clean, open ones for attacked inputs, and the numbers beside."""
-    methods = [method for method in context.methods if (summary["method"] == method).any()]
+    methods = drawn_methods(summary, context)
     figure = Figure(figsize=(style.COLUMN_WIDTH, 0.75 + 0.2 * len(methods)), layout="constrained")
     axes = figure.subplots()
     for row, method in enumerate(methods):
@@ -47,8 +47,7 @@ def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
             _draw_cell(axes, row, epsilon, mean, error, appearance)
     for epsilon in summary["epsilon"].unique():
         _write(axes, -1, epsilon, "● clean" if epsilon == 0.0 else rf"○ $\epsilon = {epsilon:g}$")
-    axes.set_yticks(range(len(methods)), [context.label(method) for method in methods])
-    axes.set_ylim(len(methods) - 0.5, -0.5)
+    rows_from_top(axes, [context.label(method) for method in methods])
     axes.set_xlim(0.0, 1.0)
     percent_axis(axes.xaxis)
     axes.set_xlabel(f"accuracy on {context.dataset} (%)")
@@ -71,14 +70,4 @@ def _draw_cell(axes: Axes, row: int, epsilon: float, mean: float, error: float, 
 
 def _write(axes: Axes, row: int, epsilon: float, text: str) -> None:
     """Set `text` right of the axes, clean inputs' numbers first; row -1 is the heading."""
-    axes.annotate(
-        text,
-        (1.0, row),
-        (24.0 if epsilon == 0.0 else 66.0, 0.0),
-        xycoords=axes.get_yaxis_transform(),
-        textcoords="offset points",
-        ha="center",
-        va="center",
-        fontsize=7,
-        annotation_clip=False,
-    )
+    beside(axes, row, 24.0 if epsilon == 0.0 else 66.0, text, fontsize=7)

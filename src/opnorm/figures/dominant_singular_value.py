@@ -21,7 +21,4 @@ def summarise(table: pd.DataFrame, context: FigureContext) -> pd.DataFrame:
 @style.paper_style()
 def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
     """The dominant singular value at a distance from the data; adversarial directions are dashed."""
-    figure, axes = over_distance(summary, context)
-    axes.set_ylim(bottom=0.0)
-    axes.set_ylabel(r"dominant singular value $\sigma_1$")
-    return figure
+    return over_distance(summary, context, r"dominant singular value $\sigma_1$")

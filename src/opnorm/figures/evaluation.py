@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from opnorm.figures import style
 from opnorm.figures.context import FigureContext
-from opnorm.figures.panels import length_label, percent_axis
+from opnorm.figures.panels import beside, drawn_methods, length_label, percent_axis, rows_from_top
 from opnorm.figures.summary import summarise_methods
 
 KEYS = {"method": str, "norm": str, "epsilon": float, "attack": str}
@@ -36,7 +36,7 @@ def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
     """A panel per ball; a row per attack, from none to all, and in it a marker per method with its number beside."""
     balls = sorted(set(zip(summary["norm"], summary["epsilon"], strict=True)))
     names = sorted(summary["attack"].unique(), key=_order)
-    methods = [method for method in context.methods if (summary["method"] == method).any()]
+    methods = drawn_methods(summary, context)
     height = len(balls) * (0.75 + _ROW_HEIGHT * len(names)) + 0.15 * (1 + len(methods) // 4)
     figure = Figure(figsize=(style.DOUBLE_COLUMN_WIDTH, height), layout="constrained")
     for (norm, epsilon), axes in zip(balls, figure.subplots(len(balls), squeeze=False)[:, 0], strict=True):
@@ -77,24 +77,8 @@ def _draw_panel(axes: Axes, part: pd.DataFrame, names: list[str], methods: list[
             label=context.label(method),
         )  # fmt: skip
         for place, value in zip(places, mean, strict=True):
-            _write(axes, place, column, f"{100 * value:.1f}", appearance.colour)
-    axes.set_yticks(range(len(names)), [attack_label(name) for name in names])
-    axes.set_ylim(len(names) - 0.5, -0.5)
+            offset = 14.0 + 22.0 * column
+            beside(axes, place, offset, f"{100 * value:.1f}", fontsize=6.5, color=appearance.colour)
+    rows_from_top(axes, [attack_label(name) for name in names])
     axes.set_xlim(-0.02, 1.0)
     percent_axis(axes.xaxis)
-
-
-def _write(axes: Axes, row: int, column: int, text: str, colour: str) -> None:
-    """Set `text` right of the axes, a column per method."""
-    axes.annotate(
-        text,
-        (1.0, row),
-        (14.0 + 22.0 * column, 0.0),
-        xycoords=axes.get_yaxis_transform(),
-        textcoords="offset points",
-        ha="center",
-        va="center",
-        fontsize=6.5,
-        color=colour,
-        annotation_clip=False,
-    )

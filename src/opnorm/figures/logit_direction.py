@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from opnorm.figures import style
 from opnorm.figures.context import RANDOM, FigureContext
-from opnorm.figures.panels import row_of_panels
+from opnorm.figures.panels import drawn_methods, row_of_panels
 from opnorm.figures.summary import summarise_methods
 
 KEYS = {"method": str, "quantity": str, "direction": str, "inputs": str}
@@ -32,7 +32,7 @@ def summarise(table: pd.DataFrame, context: FigureContext) -> pd.DataFrame:
 @style.paper_style()
 def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
     """A panel per quantity, a row per method; clean inputs filled, attacked ones open; random directions in gray."""
-    methods = [method for method in context.methods if (summary["method"] == method).any()]
+    methods = drawn_methods(summary, context)
     figure, row = row_of_panels(len(_QUANTITIES), _legend())
     figure.set_figheight(0.9 + 0.22 * len(methods))
     for axes, (quantity, label) in zip(row, _QUANTITIES.items(), strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -89,7 +89,7 @@ def legend(
     """
     handles = [
         Line2D([], [], label=context.label(method), **style.look(method, context).line())
-        for method in _methods(summary, context)
+        for method in drawn_methods(summary, context)
     ]
     for value, name in (names or {}).items():
         if (summary[column] == value).any():
@@ -99,9 +99,15 @@ def legend(
     return handles
 
 
+def drawn_methods(summary: pd.DataFrame, context: FigureContext) -> list[str]:
+    """Those in `summary`, in the experiment's order, untrained networks last."""
+    present = set(summary["method"])
+    return [method for method in (*context.methods, RANDOM) if method in present]
+
+
 def curves(axes: Axes, summary: pd.DataFrame, context: FigureContext, x: str, *, column: str | None = None) -> None:
     """A curve over the column `x` for each method and, where given, each value of `column`, its condition."""
-    for method in _methods(summary, context):
+    for method in drawn_methods(summary, context):
         rows = summary[summary["method"] == method].sort_values(x)
         for condition, part in _conditions(rows, column):
             style.curve(
@@ -115,11 +121,13 @@ def curves(axes: Axes, summary: pd.DataFrame, context: FigureContext, x: str, *,
             )
 
 
-def over_distance(summary: pd.DataFrame, context: FigureContext) -> tuple[Figure, Axes]:
-    """One panel of curves over the l2 distance, with the adversarial direction dashed."""
+def over_distance(summary: pd.DataFrame, context: FigureContext, label: str) -> Figure:
+    """One panel of curves from zero over the l2 distance; `label` is the y axis', adversarial directions are dashed."""
     figure, (axes,) = row_of_panels(1, distance_legend(summary, context))
     distance_curves(axes, summary, context)
-    return figure, axes
+    axes.set_ylim(bottom=0.0)
+    axes.set_ylabel(label)
+    return figure
 
 
 def distance_legend(summary: pd.DataFrame, context: FigureContext) -> list[Line2D]:
@@ -144,6 +152,20 @@ def rank_axis(axes: Axes) -> None:
     axes.set_xlabel("rank $r$")
 
 
+def rows_from_top(axes: Axes, labels: Sequence[str]) -> None:
+    """A y axis with a row per label, the first at the top."""
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+
+
+def beside(axes: Axes, row: float, offset: float, text: str, **font: Any) -> None:
+    """Write `text` right of the axes at a height of y = `row`, its middle `offset` points from them."""
+    axes.annotate(
+        text, (1.0, row), (offset, 0.0), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
+        ha="center", va="center", annotation_clip=False, **font,
+    )  # fmt: skip
+
+
 def percent_axis(axis: Axis) -> None:
     """Show fractions in per cent."""
     axis.set_major_formatter(PercentFormatter(xmax=1.0, decimals=0, symbol=""))
@@ -152,11 +174,6 @@ def percent_axis(axis: Axis) -> None:
 def length_label(norm: str, quantity: str) -> str:
     """An axis label for a length in the l`norm` norm ("1", "2" or "inf"), with its unit."""
     return rf"$\ell_{{{exponent(norm)}}}$ {quantity} (pixels in $[0, 1]$)"
-
-
-def _methods(summary: pd.DataFrame, context: FigureContext) -> list[str]:
-    present = set(summary["method"])
-    return [method for method in (*context.methods, RANDOM) if method in present]
 
 
 def _conditions(rows: pd.DataFrame, column: str | None) -> Iterator[tuple[str, pd.DataFrame]]:

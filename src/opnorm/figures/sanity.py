@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from opnorm.figures import style
 from opnorm.figures.context import FigureContext
-from opnorm.figures.panels import exponent
+from opnorm.figures.panels import drawn_methods, exponent, rows_from_top
 from opnorm.figures.summary import summarise_methods
 
 KEYS = {"method": str, "check": str, "norm": str, "epsilon": float, "threshold": float}
@@ -40,7 +40,7 @@ def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
     keys = ["check", "norm", "epsilon", "threshold"]
     checks = list(summary[keys].drop_duplicates().itertuples(index=False, name=None))
     checks.sort(key=lambda check: (_place(check[0]), *check[1:]))
-    methods = [method for method in context.methods if (summary["method"] == method).any()]
+    methods = drawn_methods(summary, context)
     figure = Figure(figsize=(style.DOUBLE_COLUMN_WIDTH, 0.5 + 0.18 * len(checks)), layout="constrained")
     axes = figure.subplots()
     for row, check in enumerate(checks):
@@ -48,10 +48,9 @@ def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
         for column, method in enumerate(methods):
             if method in own.index:
                 _draw_cell(axes, row, column, own[method], check[3])
-    axes.set_yticks(range(len(checks)), [_label(*check) for check in checks])
+    rows_from_top(axes, [_label(*check) for check in checks])
     axes.set_xticks(range(len(methods)), [context.label(method) for method in methods])
     axes.set_xlim(-0.5, len(methods) - 0.5)
-    axes.set_ylim(len(checks) - 0.5, -0.5)
     axes.xaxis.tick_top()
     axes.tick_params(length=0.0)
     axes.grid(visible=False)
