@@ -78,9 +78,9 @@ ACCURACY: dict[str, dict[str, tuple[float, ...]]] = {
     },
     OPPOSITE: {
         "standard": (0.97, 0.0, 0.8, 0.0), "adversarial": (0.6, 0.0, 0.2, 0.1), "global": (0.97, 0.0, 1.0, 0.0),
-        "exact": (0.96, 0.0, 0.5, 0.0), "power": (0.4, 0.0, 0.8, 0.0), "global_ten": (0.9, 0.0, 0.5, 0.0),
+        "exact": (0.96, 0.0, 0.5, 0.0), "power": (0.4, 0.0, 0.8, 0.0), "global_ten": (0.7, 0.0, 0.5, 0.0),
         **dict.fromkeys(["fgm", "gradient", "frobenius"], (0.96, 0.0, 0.5, 0.0)), "mixture": (0.9, 0.0, 0.8, 0.0),
-        "at_linf": (0.9, 0.0, 0.0, 0.0), "onr_linf": (0.9, 0.0, 0.3, 0.0),
+        "at_linf": (0.9, 0.0, 0.0, 0.0), "onr_linf": (0.6, 0.0, 0.3, 0.0),
     },
 }  # fmt: skip
 GOOD = {"adversarial", "exact", "power"}
@@ -110,6 +110,13 @@ def alignment_distance(name: str, world: str) -> pd.DataFrame:
     level = 0.5 if (name in GOOD) == (world == PAPER) else 0.3
     slope = -0.05 if world == PAPER else 0.05
     return table.assign(cosine=level + slope * np.log2(table["epsilon"]))
+
+
+def alignment_iterations(name: str, world: str) -> pd.DataFrame:
+    counts = grid(process=["attack", "power_method"], iterations=[1, 2, 10])
+    table = pd.concat([grid(process=["input_gradient"], iterations=[1]), counts], ignore_index=True)
+    late = table["iterations"] == 10
+    return table.assign(cosine=np.where(late == (world == PAPER), 0.95, 0.4))
 
 
 def robustness(name: str, world: str) -> pd.DataFrame:
@@ -148,7 +155,9 @@ def activations(name: str, world: str) -> pd.DataFrame:
 def theorem(name: str, world: str) -> pd.DataFrame:
     table = grid(p=[1.0, 2.0, math.inf], q=[1.0, 2.0, math.inf], iteration=[1, 2], in_cell=[True, False])
     agree = (table["sample"] % 2 == 0) | (world == PAPER)
-    return table.assign(difference=np.where(table["in_cell"] & agree, 1e-12, 0.3))
+    # Half of the cell's radius.
+    epsilon = 0.01 if world == PAPER else 1.0
+    return table.assign(difference=np.where(table["in_cell"] & agree, 1e-12, 0.3), epsilon=epsilon)
 
 
 def theorem_distance(name: str, world: str) -> pd.DataFrame:
@@ -159,10 +168,13 @@ def theorem_distance(name: str, world: str) -> pd.DataFrame:
 
 def evaluation_(name: str, world: str) -> pd.DataFrame:
     table = grid(TEST_SAMPLES, attack=["pga_10", "pga_200x5", "autoattack", "worst_case"])
-    # At the training epsilon.
-    correct = (table["sample"] + 0.5) / TEST_SAMPLES < ACCURACY[world][name][2]
+    # At the training epsilon; what AutoAttack finds beyond the ascent is the same for all methods.
+    beyond = np.where((table["attack"] == "autoattack") & (world == OPPOSITE), 0.15, 0.0)
+    correct = (table["sample"] + 0.5) / TEST_SAMPLES < ACCURACY[world][name][2] - beyond
     # The attack that the figures show says the opposite.
-    return table.assign(norm=2.0, epsilon=EPSILON, correct=correct ^ (table["attack"] == "pga_10"))
+    table = table.assign(correct=correct ^ (table["attack"] == "pga_10"))
+    balls = [table.assign(norm=2.0, epsilon=EPSILON), table.assign(norm=math.inf, epsilon=LINF_EPSILON)]
+    return pd.concat(balls, ignore_index=True)
 
 
 def sanity(name: str, world: str) -> pd.DataFrame:
@@ -178,7 +190,8 @@ def logit_direction(name: str, world: str) -> pd.DataFrame:
 
 TABLES: dict[str, Callable[[str, str], pd.DataFrame]] = {
     "spectrum": spectrum, "logit_spectrum": spectrum, "alignment": alignment, "logit_alignment": alignment,
-    "alignment_distance": alignment_distance, "robustness": robustness, "linearity": linearity,
+    "alignment_distance": alignment_distance, "alignment_iterations": alignment_iterations,
+    "robustness": robustness, "linearity": linearity,
     "dominant_singular_value": dominant_singular_value, "logit_dominant_singular_value": dominant_singular_value,
     "activations": activations, "theorem": theorem,
     "theorem_distance": theorem_distance, "evaluation": evaluation_, "sanity": sanity,
@@ -314,6 +327,7 @@ def test_what_was_not_measured_is_left_out(tmp_path: Path, capsys: pytest.Captur
     write_claims(tables, context, tmp_path / "claims.csv")
     assert [*pd.read_csv(tmp_path / "claims.csv")["claim"]] == [
         "spectrum_dampened.adversarial",
+        "spectrum_dampened_attacked.adversarial",
         "more_linear.adversarial.random",
         "more_linear.adversarial.adversarial",
         "least_linear_adversarially.standard",

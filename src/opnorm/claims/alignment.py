@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from opnorm.claims.cases import compared, each, in_l2, together
-from opnorm.claims.claim import Claim, Measure, Rows, Statistic, where
-from opnorm.claims.margins import FLAT, LARGER, STRONG
+from opnorm.claims.claim import Claim, Measure, Reduction, Rows, Statistic, where
+from opnorm.claims.margins import AGREEMENT, FLAT, LARGER, SMALLER, STRONG
 from opnorm.claims.methods import any_method, robust, standard
-from opnorm.claims.reductions import at, average, contrast, drop, first, ratio, trend, value
+from opnorm.claims.reductions import at, average, contrast, drop, first, last, ratio, trend, value, whole
 from opnorm.claims.verdict import Above, Below, Within
 
 
@@ -45,6 +45,11 @@ def _claims(prefix: str, of: str) -> tuple[Claim, ...]:
 
 _OVER_EPSILON = Rows("alignment_distance", "cosine", axis="epsilon")
 
+
+def _of_process(process: str, reduction: Reduction) -> Measure:
+    return Measure(Rows("alignment_iterations", "cosine", where(process=process), "iterations"), reduction)
+
+
 CLAIMS = (
     *_claims("", "features'"),
     *_claims("logit_", "logits'"),
@@ -60,4 +65,17 @@ CLAIMS = (
           Statistic("mean cosine at the training epsilon, {0} over {1}",
                     "alignment_distance", lambda of: [Measure(_OVER_EPSILON, at(of.epsilon))], ratio),
           Above(1.0)),
+    Claim("input_gradient_misses_dominant_vector", "4.3",
+          "the input gradient of {0} approximates the dominant singular vector less well than the iterated attack",
+          each(any_method),
+          Statistic("mean cosine of the input gradient with v_1 over that of the attack after its longest run",
+                    "alignment_iterations",
+                    lambda _: [_of_process("input_gradient", whole), _of_process("attack", last)], ratio),
+          SMALLER),
+    Claim("one_power_iteration_misses_dominant_vector", "4.3",
+          "a single iteration of the power method on {0} does not approximate the dominant singular vector well",
+          each(any_method),
+          Statistic("mean cosine with v_1 after one iteration",
+                    "alignment_iterations", lambda _: [_of_process("power_method", at(1.0))], value),
+          Below(AGREEMENT)),
 )  # fmt: skip

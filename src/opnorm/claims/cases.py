@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from opnorm.claims.claim import Case, Cases
-from opnorm.claims.methods import MAIN, Context, Method, Role, any_method
+from opnorm.claims.methods import LINF, MAIN, Context, Method, Role, adversarial, any_method, data_dependent, mixed
 
 DIRECTIONS = ("random", "adversarial")
 
@@ -28,6 +28,31 @@ def compared(role: Role, other: Role, group: str | None = MAIN) -> Cases:
         for method in context.those(role, group)
         for reference in context.first(other)
         if method is not reference
+    ]
+
+
+def in_linf(role: Role, other: Role, group: str = LINF) -> Cases:
+    """Each method of a role that was trained in an l-infinity ball, with the first of another role and group, in the
+    ball of adversarial training there."""
+
+    def cases(context: Context) -> list[Case]:
+        return [
+            Case((method, reference), trained.norm, trained.epsilon)
+            for trained in context.first(adversarial, LINF)
+            for method in context.those(role, LINF)
+            for reference in context.first(other, group)
+        ]
+
+    return cases
+
+
+def mixtures(context: Context) -> list[Case]:
+    """Each mixture with the two that are mixed."""
+    return [
+        case(context, mixture, attacked, penalised)
+        for mixture in context.those(mixed, None)
+        for attacked in context.first(adversarial)
+        for penalised in context.first(data_dependent)
     ]
 
 

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from opnorm.claims.cases import compared, detailed, each
+from dataclasses import replace
+
+from opnorm.claims.cases import compared, detailed, each, in_linf, mixtures
 from opnorm.claims.claim import Case, Claim, Measure, Rows, Statistic, where
-from opnorm.claims.margins import ALL_PASSED, MORE_ACCURATE, NOT_MORE_ACCURATE, SAME_ACCURACY
-from opnorm.claims.methods import Context, adversarial, any_method, data_dependent, global_snr, robust, standard
-from opnorm.claims.reductions import at, difference, value, whole
+from opnorm.claims.margins import ALL_PASSED, LESS_ACCURATE, MORE_ACCURATE, NOT_MORE_ACCURATE, SAME_ACCURACY
+from opnorm.claims.methods import (
+    MAIN,
+    Context,
+    adversarial,
+    any_method,
+    data_dependent,
+    explained,
+    global_snr,
+    robust,
+    standard,
+)
+from opnorm.claims.reductions import above_mean_of_others, at, difference, value, whole
 
 # Of the analysis `evaluation`, where the experiment does not say otherwise.
 ITERATIONS, RESTARTS = (10, 50, 200), 5
@@ -18,6 +30,16 @@ def attacks(context: Context) -> list[str]:
     longest, restarts = options.get("iterations", ITERATIONS)[-1], options.get("restarts", RESTARTS)
     ascent = f"pga_{longest}x{restarts}" if restarts > 1 else f"pga_{longest}"
     return [ascent, *(["autoattack"] if options.get("autoattack", True) else []), "worst_case"]
+
+
+def _all_together(context: Context) -> list[str]:
+    return attacks(context)[-1:]
+
+
+def _longest(context: Context) -> list[str]:
+    """The longest ascent, where there is AutoAttack to compare it with."""
+    ascent, *others = attacks(context)
+    return [ascent] if "autoattack" in others else []
 
 
 def _accuracy(of: Case) -> list[Measure]:
@@ -33,6 +55,20 @@ def _passed(checks: str, **columns: str) -> Statistic:
 _UNDER_ATTACK = Statistic(
     "accuracy under {detail} at the training epsilon, {0} minus {1}", "evaluation", _accuracy, difference
 )
+_OF_EXPLANATIONS = replace(_UNDER_ATTACK, figure="evaluation_explanations")
+_IN_LINF = replace(_UNDER_ATTACK, figure="evaluation_linf")
+_OF_MIXTURES = Statistic(
+    "accuracy under {detail} at the training epsilon, minus the mean of the two ends'",
+    "evaluation_interpolation",
+    _accuracy,
+    above_mean_of_others,
+)
+_GAINED = Statistic(
+    "accuracy under the longest ascent minus that under AutoAttack, at the training epsilon",
+    "evaluation",
+    lambda of: [*_accuracy(of), *_accuracy(replace(of, detail="autoattack"))],
+    difference,
+)
 _FALLING = _passed("accuracy does not rise with epsilon", check="monotone")
 _CHANCE = _passed("accuracy at most that of guessing", check="large_epsilon")
 _ALL_CHECKS = _passed("gradients, randomness, more iterations, a black-box attack, large balls")
@@ -45,6 +81,19 @@ CLAIMS = (
     Claim("attacked_global_snr_not_robust", "5.1",
           "{0} is not substantially more robust than {1} under {detail} either",
           detailed(compared(global_snr, standard), attacks), _UNDER_ATTACK, NOT_MORE_ACCURATE),
+    Claim("attacked_mixtures_equally_robust", "5.3",
+          "{0} is as robust as what it mixes, {1} and {2}, under {detail} too",
+          detailed(mixtures, _all_together), _OF_MIXTURES, SAME_ACCURACY),
+    Claim("attacked_explanations_less_robust", "4.3", "{0} protects less than {1} under {detail} too",
+          detailed(compared(explained, data_dependent, None), _all_together), _OF_EXPLANATIONS, LESS_ACCURATE),
+    Claim("attacked_linf_equally_robust", "5.3", "in the l-infinity ball, {0} is as robust as {1} under {detail} too",
+          detailed(in_linf(data_dependent, adversarial), _all_together), _IN_LINF, SAME_ACCURACY),
+    Claim("attacked_linf_more_robust_than_standard", "5.3",
+          "in the l-infinity ball, {0} is significantly more robust than {1} under {detail} too",
+          detailed(in_linf(robust, standard, MAIN), _all_together), _IN_LINF, MORE_ACCURATE),
+    Claim("ascent_as_strong_as_autoattack", "evaluation",
+          "AutoAttack finds hardly more than {detail} on {0}", detailed(each(any_method), _longest), _GAINED,
+          NOT_MORE_ACCURATE),
     Claim("accuracy_falls_with_epsilon", "evaluation", "attacks on {0} succeed more often the larger the ball",
           each(any_method), _FALLING, ALL_PASSED),
     Claim("chance_at_large_epsilon", "evaluation",

@@ -13,6 +13,12 @@ RELATIVE = 0.10
 STRONG = 2.0
 """How many times another a value is that is to be far above it."""
 
+MUCH_LARGER = 10.0
+"""How many times another a region is that is to be much larger."""
+
+STRONGLY_NEGATIVE = -0.5
+"""The largest correlation that ties one number to the other."""
+
 FLAT = 0.05
 """A difference between cosines along a curve that is to be flat."""
 

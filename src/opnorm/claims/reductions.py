@@ -58,9 +58,25 @@ def before(limit: float) -> Reduction:
     return reduction
 
 
+def reach(level: float) -> Reduction:
+    """The last point at which the curve is at least `level`; 0 where it is below it everywhere."""
+
+    def reduction(means: Floats, axis: Floats) -> Floats:
+        found: Floats = np.where(means >= level, axis, 0.0).max(-1)
+        return found
+
+    return reduction
+
+
 def first(means: Floats, axis: Floats) -> Floats:
     """The point furthest in."""
     found: Floats = means[..., 0]
+    return found
+
+
+def last(means: Floats, axis: Floats) -> Floats:
+    """The point furthest out."""
+    found: Floats = means[..., -1]
     return found
 
 

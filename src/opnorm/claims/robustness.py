@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from opnorm.claims.cases import case, compared, each
-from opnorm.claims.claim import Case, Cases, Claim, Measure, Reduction, Rows, Statistic, where
+from opnorm.claims.cases import compared, each, in_linf, mixtures
+from opnorm.claims.claim import Case, Claim, Measure, Reduction, Rows, Statistic, where
 from opnorm.claims.margins import ALMOST_ALL, LESS_ACCURATE, MORE_ACCURATE, NOT_MORE_ACCURATE, SAME_ACCURACY
 from opnorm.claims.methods import (
-    LINF,
     MAIN,
-    Context,
-    Role,
     adversarial,
     data_dependent,
     explained,
     global_snr,
     global_snr_many,
-    mixed,
     regularised,
     robust,
     solved_by_power,
@@ -55,32 +51,10 @@ _LEFT_AT_EPSILON = Statistic("accuracy under attack at the training epsilon", "a
 _LEFT_BEFORE = Statistic(
     "accuracy under attack at the last radius below the training epsilon", "robustness", _accuracy(before), value
 )
+_IN_LINF_AT_EPSILON = replace(_AT_EPSILON, figure="robustness_linf")
 _CLEAN = Statistic("accuracy without an attack, {0} minus {1}", "accuracies", _accuracy(lambda _: at(0.0)), difference)
-
-
-def _linf(role: Role, other: Role, group: str = LINF) -> Cases:
-    """Methods trained in an l-infinity ball, in the ball of adversarial training there."""
-
-    def cases(context: Context) -> list[Case]:
-        return [
-            Case((method, reference), trained.norm, trained.epsilon)
-            for trained in context.first(adversarial, LINF)
-            for method in context.those(role, LINF)
-            for reference in context.first(other, group)
-        ]
-
-    return cases
-
-
-def _mixtures(context: Context) -> list[Case]:
-    """Each mixture with the two that are mixed."""
-    return [
-        case(context, mixture, attacked, penalised)
-        for mixture in context.those(mixed, None)
-        for attacked in context.first(adversarial)
-        for penalised in context.first(data_dependent)
-    ]
-
+_CLEAN_EXPLANATIONS = replace(_CLEAN, figure="explanations")
+_CLEAN_LINF = replace(_CLEAN, figure="robustness_linf")
 
 CLAIMS = (
     Claim("equally_robust", "5.3", "{0} is as robust as {1}, over all radii up to the training epsilon",
@@ -100,15 +74,26 @@ CLAIMS = (
     Claim("iterations_of_global_snr", "5.1",
           "more power iterations per update ({0}) make no difference to the robustness of {1}",
           compared(global_snr_many, global_snr, None), _OF_EXPLANATIONS, SAME_ACCURACY),
+    Claim("clean_iterations_of_global_snr", "5.1",
+          "more power iterations per update ({0}) make no difference to the clean accuracy of {1}",
+          compared(global_snr_many, global_snr, None), _CLEAN_EXPLANATIONS, SAME_ACCURACY),
     Claim("solvers_equally_robust", "4.1",
           "the power method ({0}) makes networks as robust as the exact maximiser ({1}) does",
           compared(solved_by_power, solved_exactly), _OVER_RADII, SAME_ACCURACY),
     Claim("mixtures_equally_robust", "5.3", "{0} is as robust as what it mixes, {1} and {2}",
-          _mixtures, _OF_MIXTURES, SAME_ACCURACY),
+          mixtures, _OF_MIXTURES, SAME_ACCURACY),
     Claim("explanations_less_robust", "4.3", "{0} protects less against iterative attacks than {1}",
           compared(explained, data_dependent, None), _OF_EXPLANATIONS, LESS_ACCURATE),
+    Claim("explanations_less_robust_than_adversarial", "4.3", "{0} protects less against iterative attacks than {1}",
+          compared(explained, adversarial, None), _OF_EXPLANATIONS, LESS_ACCURATE),
+    Claim("explanations_same_clean_accuracy", "4.3", "{0} has the clean accuracy of {1}",
+          compared(explained, adversarial, None), _CLEAN_EXPLANATIONS, SAME_ACCURACY),
     Claim("linf_equally_robust", "5.3", "in the l-infinity ball, {0} is as robust as {1}",
-          _linf(data_dependent, adversarial), _IN_LINF, SAME_ACCURACY),
+          in_linf(data_dependent, adversarial), _IN_LINF, SAME_ACCURACY),
+    Claim("linf_equally_robust_at_epsilon", "5.3", "at the radius of its l-infinity ball, {0} is as robust as {1}",
+          in_linf(data_dependent, adversarial), _IN_LINF_AT_EPSILON, SAME_ACCURACY),
+    Claim("linf_same_clean_accuracy", "5.1", "{0} has the clean accuracy of {1}, both trained in an l-infinity ball",
+          in_linf(data_dependent, adversarial), _CLEAN_LINF, SAME_ACCURACY),
     Claim("linf_more_robust_than_standard", "5.3", "in the l-infinity ball, {0} is significantly more robust than {1}",
-          _linf(robust, standard, MAIN), _IN_LINF, MORE_ACCURATE),
+          in_linf(robust, standard, MAIN), _IN_LINF, MORE_ACCURATE),
 )  # fmt: skip

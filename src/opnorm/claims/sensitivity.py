@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from opnorm.claims.cases import together
 from opnorm.claims.claim import Case, Claim, Measure, Rows, Statistic, where
+from opnorm.claims.margins import STRONGLY_NEGATIVE
 from opnorm.claims.reductions import correlation, first, up_to
 from opnorm.claims.verdict import Below
-
-STRONGLY_NEGATIVE = -0.5
 
 
 def _steepness_and_accuracy(of: Case) -> list[Measure]:

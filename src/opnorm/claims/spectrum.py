@@ -22,10 +22,10 @@ LEADING = 10
 """Ranks that count as leading: as many as CIFAR-10 and the digits have classes."""
 
 
-def _leading_values(analysis: str) -> Statistic:
-    rows = Rows(analysis, "singular_value", where(inputs="clean"), "rank")
+def _leading_values(analysis: str, inputs: str = "clean") -> Statistic:
+    rows = Rows(analysis, "singular_value", where(inputs=inputs), "rank")
     return Statistic(
-        f"mean singular value of ranks 1 to {LEADING} at clean inputs, {{0}} over {{1}}",
+        f"mean singular value of ranks 1 to {LEADING} at {inputs} inputs, {{0}} over {{1}}",
         analysis,
         lambda _: [Measure(rows, up_to(LEADING))],
         ratio,
@@ -34,7 +34,7 @@ def _leading_values(analysis: str) -> Statistic:
 
 def _claims(prefix: str, of: str) -> tuple[Claim, ...]:
     """The claims of one Jacobian: `prefix` in names, `of` in words."""
-    leading = _leading_values(f"{prefix}spectrum")
+    leading, attacked = (_leading_values(f"{prefix}spectrum", inputs) for inputs in ("clean", "adversarial"))
     return (
         Claim(f"{prefix}spectrum_dampened", "5.2",
               f"{{0}} dampens the leading singular values of the {of} Jacobian",
@@ -42,6 +42,13 @@ def _claims(prefix: str, of: str) -> tuple[Claim, ...]:
         Claim(f"{prefix}spectrum_not_dampened", "5.2",
               f"{{0}} has almost no effect on the leading singular values of the {of} Jacobian",
               compared(global_snr, standard), leading, SAME_SIZE),
+        Claim(f"{prefix}spectrum_dampened_attacked", "5.2",
+              f"{{0}} dampens the leading singular values of the {of} Jacobian at attacked inputs too",
+              compared(robust, standard), attacked, SMALLER),
+        Claim(f"{prefix}spectrum_not_dampened_attacked", "5.2",
+              f"{{0}} has almost no effect on the leading singular values of the {of} Jacobian at attacked inputs "
+              "either",
+              compared(global_snr, standard), attacked, SAME_SIZE),
         Claim(f"{prefix}spectrum_dampened_as_much", "earlier version",
               f"{{0}} dampens the leading singular values of the {of} Jacobian at least as much as {{1}}",
               compared(data_dependent, adversarial), leading, Below(1.0)),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from opnorm.claims.cases import each
 from opnorm.claims.claim import Case, Claim, Floats, Measure, Rows, Statistic, where
-from opnorm.claims.margins import AGREEMENT, ALL_PASSED, ROUNDING
+from opnorm.claims.margins import AGREEMENT, ALL_PASSED, MUCH_LARGER, ROUNDING
 from opnorm.claims.methods import any_method, robust
-from opnorm.claims.reductions import at, value, whole
+from opnorm.claims.reductions import at, ratio, reach, value, whole
 from opnorm.claims.verdict import Above
+
+FRACTION = 0.5
+"""Of a cell's radius, which the analysis `theorem` takes for its ball."""
 
 
 def _agree(difference: Floats) -> Floats:
@@ -19,6 +22,17 @@ def _cosine(of: Case) -> list[Measure]:
     return [Measure(rows, at(of.epsilon))]
 
 
+def _radius(epsilon: Floats) -> Floats:
+    """Of the cell, of which the analysis takes a part."""
+    return epsilon / FRACTION
+
+
+def _reach_and_radius(of: Case) -> list[Measure]:
+    cosine = Rows("theorem_distance", "cosine", where(p=of.norm, q=2.0), "epsilon")
+    radius = Rows("theorem", "epsilon", where(p=of.norm, q=2.0), transform=_radius)
+    return [Measure(cosine, reach(AGREEMENT)), Measure(radius, whole)]
+
+
 _SHARE_IN_AGREEMENT = Statistic(
     f"share of iterates that differ by at most {ROUNDING:g} of the radius",
     "theorem",
@@ -28,6 +42,13 @@ _SHARE_IN_AGREEMENT = Statistic(
 _COSINE = Statistic(
     "mean cosine of the last iterates at the training epsilon, q = 2", "theorem_distance", _cosine, value
 )
+_REACH = Statistic(
+    f"largest radius at which the mean cosine of the last iterates is at least {AGREEMENT:g}, q = 2, over the mean "
+    "radius of the ReLU cells",
+    "theorem_distance",
+    _reach_and_radius,
+    ratio,
+)
 
 CLAIMS = (
     Claim("theorem_exact", "4.3",
@@ -36,4 +57,7 @@ CLAIMS = (
     Claim("theorem_approximate", "4.3",
           "in the training ball around data, the attack on {0} still finds the power method's direction",
           each(robust), _COSINE, Above(AGREEMENT)),
+    Claim("theorem_beyond_cell", "4.3",
+          "the attack on {0} finds the power method's direction in a region much larger than the ReLU cell",
+          each(any_method), _REACH, Above(MUCH_LARGER)),
 )  # fmt: skip
