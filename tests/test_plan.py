@@ -63,11 +63,15 @@ def test_a_method_that_others_match_has_a_place_among_the_candidates():
 
 def test_numbers_by_rule_are_those_of_the_experiment():
     methods = SMOKE["methods"] | {
-        "dd_snr": {"objective": "data_dependent_snr", "weight": {"match": "standard", "grid": [1, 2]}}
+        "dd_snr": {"objective": "data_dependent_snr", "weight": {"match": "standard", "grid": [1, 2]}},
+        "power": {"objective": "data_dependent_snr", "weight": {"of": "dd_snr"}, "solver": "power"},
+        "global": {"objective": "global_snr", "weight": 3.0},
+        "gradient": {"objective": "input_gradient", "weight": {"of": "global"}},
     }
     config = SMOKE | {"threat": SMOKE["threat"] | {"epsilon": {"select": [1, 2, 3], "chosen": 2}}, "methods": methods}
     experiment = Experiment.from_config(config, None, "smoke.yaml").with_choices({"methods.dd_snr.weight": 2.0})
-    assert plan.numbers_by_rule(experiment) == {"threat.epsilon": 2.0, "methods.dd_snr.weight": 2.0}
+    found = {"threat.epsilon": 2.0, "methods.dd_snr.weight": 2.0}
+    assert plan.numbers_by_rule(experiment) == found | {"methods.power.weight": 2.0}
     assert plan.drawn(experiment) == [*experiment.figures(), "selection"]
     assert plan.numbers_by_rule(EXPERIMENT) == {}
     assert plan.drawn(EXPERIMENT) == EXPERIMENT.figures()

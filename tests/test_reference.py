@@ -300,6 +300,21 @@ def test_a_choice_repeats_what_it_decides(selected, tmp_path):
     assert not [name for name in again if name.startswith(("candidate", "select"))]
 
 
+def test_what_takes_a_choice_comes_after_it_and_has_its_number(selected, tmp_path):
+    config = copy.deepcopy(SELECTED)
+    config["methods"]["power"] = {"objective": "data_dependent_snr", "weight": {"of": "dd_snr"}, "solver": "power"}
+    steps, _ = small(tmp_path, **config)
+    planned = left(steps)
+    assert planned[: len(RULES)] == RULES
+    assert "train power 0" in planned[len(RULES) :]
+    steps = Steps(steps.experiment, selected.files, "cpu")
+    assert left(steps) == [
+        "train power 0", "attack power 0", "analyze spectrum power 0", "draw spectrum", "claims",
+    ]  # fmt: skip
+    options = steps.decided().train("power", 0).made_by[0]["method"]["options"]
+    assert options == {"solver": "power", "weight": numbers(selected)[1]}
+
+
 def test_what_was_chosen_is_reported_and_collected(selected, tmp_path):
     epsilon, weight = numbers(selected)
     page = Path(selected.files.report).read_text()

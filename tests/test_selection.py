@@ -17,6 +17,7 @@ from opnorm.selection import (
     Choice,
     EpsilonRule,
     MatchRule,
+    Taken,
     choose_epsilon,
     choose_value,
     comparison,
@@ -222,6 +223,10 @@ def test_the_experiment_file_is_compared_with_the_rules(tmp_path):
     ]
 
 
+def test_of_a_number_that_is_taken_it_is_said_whose_it_is():
+    assert comparison([], [Taken("power", "weight", "exact")]) == "methods.power.weight: that of exact\n"
+
+
 def test_what_is_no_table_of_a_choice_is_named(tmp_path):
     path = tmp_path / "epsilon.csv"
     with pytest.raises(FileNotFoundError):
@@ -307,6 +312,52 @@ def test_with_the_choice_in_the_file_it_is_the_experiment_with_plain_numbers():
     assert [found.training(name) for name in given["methods"]] == [expected.training(name) for name in given["methods"]]
 
 
+SHARED = copy.deepcopy(SELECTED)
+SHARED["methods"]["power"] = {"objective": "data_dependent_snr", "weight": {"of": "dd_snr"}, "solver": "power"}
+SHARED["methods"]["half"] = {"objective": "mixture", "weight": {"of": "power"}, "mixture": 0.5}
+SHARED["methods"]["all"] = {"objective": "mixture", "weight": {"of": "dd_snr"}, "mixture": {"of": "half"}}
+SHARED["methods"]["global"] = {"objective": "global_snr", "weight": 0.7}
+SHARED["methods"]["gradient"] = {"objective": "input_gradient", "weight": {"of": "global"}}
+
+
+def weights_of(found):
+    names = ("dd_snr", "power", "half", "all", "gradient")
+    return [found.training(name).method.options["weight"] for name in names]
+
+
+def test_a_number_is_taken_from_another_method():
+    found = experiment(SHARED)
+    chosen = found.with_choices({"methods.dd_snr.weight": 0.1})
+    assert weights_of(found) == [0.01] * 4 + [0.7]
+    assert weights_of(chosen) == [0.1] * 4 + [0.7]
+    assert chosen.method("all").options["mixture"] == 0.5
+    # The methods that take it have no candidates.
+    assert found.selection.candidates() == experiment(SELECTED).selection.candidates()
+    assert found.selection.choices() == experiment(SELECTED).selection.choices()
+
+
+def test_what_takes_a_choice_waits_for_it_and_for_no_other():
+    config = copy.deepcopy(SHARED)
+    config["methods"]["frobenius"] = {"objective": "frobenius", "weight": {"match": "adversarial", "grid": [1]}}
+    config["methods"]["dd_snr"]["p"] = 1.0
+    config["methods"]["other_p"] = {"objective": "data_dependent_snr", "weight": 1, "p": {"of": "dd_snr"}}
+    selection = experiment(config).selection
+    for name in ("dd_snr", "power", "half", "all"):
+        assert [choice.key for choice in selection.awaited(name)] == ["threat.epsilon", "methods.dd_snr.weight"], name
+    for name in ("gradient", "other_p", "adversarial"):
+        assert [choice.key for choice in selection.awaited(name)] == ["threat.epsilon"], name
+
+
+def test_what_is_said_to_be_chosen_is_taken_without_waiting():
+    config = copy.deepcopy(SHARED)
+    config["threat"]["epsilon"] = 1.0
+    config["methods"]["dd_snr"]["weight"]["chosen"] = 0.05
+    found = experiment(config)
+    assert weights_of(found) == [0.05] * 4 + [0.7]
+    assert not found.selection.is_open
+    assert found.selection.awaited(*config["methods"]) == []
+
+
 @pytest.mark.parametrize("given", ["select", {"select": None}])
 def test_select_alone_chooses_from_the_norms_radii(given):
     config = copy.deepcopy(SMOKE)
@@ -365,9 +416,57 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("path", "value", "message"), MISTAKES, ids=lambda x: repr(x)[:40])
-def test_a_mistake_in_a_rule_is_named(path, value, message):
-    config = copy.deepcopy(SELECTED)
+POWER = "methods.power.weight"
+MISTAKES_IN_TAKING = [
+    (POWER, {"of": "dd_snrr"}, f"{POWER}.of: unknown name 'dd_snrr'; did you mean dd_snr?"),
+    (POWER, {"of": ["dd_snr"]}, f"{POWER}.of: unknown name ['dd_snr']"),
+    (POWER, {"of": "power"}, f"{POWER}.of: the chain power -> power ends in no number"),
+    (POWER, {"of": "half"}, "methods.half.weight.of: the chain power -> half -> power ends in no number"),
+    (POWER, {"of": "standard"}, f"{POWER}.of: standard has no weight in this file"),
+    (POWER, {"off": "dd_snr"}, f"{POWER}.off: unknown key; did you mean of?"),
+    (POWER, {"of": "dd_snr", "chosen": 1}, f"{POWER}.chosen: not beside `of`, which takes a number as it is"),
+    ("methods.power.wieght", {"of": "dd_snr"}, "methods.power.wieght.of: dd_snr has no wieght in this file"),
+    ("methods.half.solver", {"of": "power"}, "methods.half.solver.of: power has no number there, but 'power'"),
+    ("methods.dd_snr.weight", None, "methods.power.weight.of: dd_snr has no number there, but None"),
+    ("methods.dd_snr.weight", True, "methods.power.weight.of: dd_snr has no number there, but True"),
+    ("methods.global.weight", -1, "methods.global.weight: -1 is not a number of at least 0"),
+    (
+        "methods.half.mixture",
+        {"match": "adversarial", "grid": [0.1]},
+        "methods.half.weight: half is compared before the rule of methods.dd_snr.weight has chosen; give it a number",
+    ),
+    (
+        "methods.gradient.weight",
+        {"match": "power", "grid": [1]},
+        f"{POWER}: power is compared before the rule of methods.dd_snr.weight has chosen; give it a number",
+    ),
+    (
+        "methods.adversarial.fraction",
+        {"of": "dd_snr"},
+        "methods.adversarial.fraction.of: dd_snr has no fraction in this file",
+    ),
+]
+
+
+def test_a_grid_is_checked_for_what_takes_its_choice_too():
+    config = copy.deepcopy(SHARED)
+    config["methods"]["dd_snr"] |= {"weight": 1.0, "p": {"match": "adversarial", "grid": [1, 2]}}
+    config["methods"]["global"]["p"] = {"of": "dd_snr"}
+    with pytest.raises(SettingsError, match=r"methods\.global\.p: unknown key"):
+        experiment(config)
+    config["methods"]["global"] = {"objective": "mixture", "weight": 0.7, "mixture": {"of": "standard"}}
+    config["methods"]["standard"]["mixture"] = {"match": "adversarial", "grid": [0.1, 3]}
+    with pytest.raises(SettingsError, match=r"methods\.global\.mixture: 3\.0 is not a number between 0 and 1"):
+        experiment(config)
+
+
+@pytest.mark.parametrize(
+    ("base", "path", "value", "message"),
+    [*((SELECTED, *mistake) for mistake in MISTAKES), *((SHARED, *mistake) for mistake in MISTAKES_IN_TAKING)],
+    ids=lambda x: repr(x)[:40],
+)
+def test_a_mistake_in_a_rule_is_named(base, path, value, message):
+    config = copy.deepcopy(base)
     *parents, last = path.split(".")
     place = config
     for key in parents:

@@ -137,13 +137,15 @@ def chosen_numbers(files: Files, choices: Iterable[Choice]) -> dict[str, float]:
 
 
 def numbers_by_rule(experiment: Experiment) -> dict[str, float]:
-    """The numbers of an experiment for what its rules choose, by their keys."""
-    return {
+    """The numbers of an experiment for what its rules choose, by their keys, and those that methods take of these."""
+    chosen = {
         choice.key: experiment.threat.epsilon
         if choice.key == EPSILON_KEY
         else experiment.method(choice.table).options[choice.column]
         for choice in experiment.selection.choices()
     }
+    taken = experiment.selection.taken
+    return chosen | {number.key: chosen[number.source] for number in taken if number.source in chosen}
 
 
 def as_rule(rule: EpsilonRule | MatchRule) -> dict[str, Any]:

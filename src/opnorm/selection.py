@@ -74,6 +74,31 @@ class MatchRule:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """An option whose number is that of another method.
+
+    Attributes:
+        method: which takes it.
+        option: of both methods' objectives.
+        of: the other method, which has a number or a `MatchRule` there.
+    """
+
+    method: str
+    option: str
+    of: str
+
+    @property
+    def key(self) -> str:
+        """The place of the option in the experiment file."""
+        return option_key(self.method, self.option)
+
+    @property
+    def source(self) -> str:
+        """The place of the number that is taken."""
+        return option_key(self.of, self.option)
+
+
+@dataclass(frozen=True)
 class Choice:
     """One constant that a rule chooses.
 
@@ -97,12 +122,14 @@ class Selection:
     Attributes:
         epsilon: how the experiment's radius is chosen; None where it is no matter of a rule.
         matches: how an option of some methods is chosen, by the method's name.
+        taken: the options whose numbers are those of other methods.
         validation: fraction of the training split that candidates are not trained but compared on.
         seeds: of the candidates' trainings.
     """
 
     epsilon: EpsilonRule | None = None
     matches: Mapping[str, MatchRule] = field(default_factory=dict)
+    taken: tuple[Taken, ...] = ()
     validation: float = VALIDATION
     seeds: tuple[int, ...] = ()
 
@@ -125,7 +152,9 @@ class Selection:
         tables = set(methods)
         if not methods or not all(map(self.is_standard, methods)):
             tables.add("epsilon")
-        return [choice for choice in self.choices() if choice.number is None and choice.table in tables]
+        sources = {taken.source for taken in self.taken if taken.method in methods}
+        waiting = [choice for choice in self.choices() if choice.number is None]
+        return [choice for choice in waiting if choice.table in tables or choice.key in sources]
 
     def is_standard(self, method: str) -> bool:
         """Whether the radius is yet to be chosen on the networks of `method`."""
@@ -218,9 +247,13 @@ def read_choice(path: str, column: str) -> float:
     return float(chosen[0][column])
 
 
-def comparison(choices: Iterable[tuple[Choice, str]]) -> str:
-    """For each choice, given with the path of its table, a line: what the rule chooses, and what the file has."""
-    return "".join(_compare(choice, path) for choice, path in choices)
+def comparison(choices: Iterable[tuple[Choice, str]], taken: Iterable[Taken] = ()) -> str:
+    """For each choice, given with the path of its table, a line: what the rule chooses, and what the file has.
+
+    Then a line for each number that is taken: whose it is.
+    """
+    lines = [_compare(choice, path) for choice, path in choices]
+    return "".join([*lines, *(f"{number.key}: that of {number.of}\n" for number in taken)])
 
 
 def _compare(choice: Choice, path: str) -> str:

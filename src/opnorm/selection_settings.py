@@ -1,4 +1,7 @@
-"""Rules in an experiment file, in the place of numbers: `epsilon: select`, `weight: {match: ..., grid: [...]}`."""
+"""Rules in an experiment file, in the place of numbers: `epsilon: select`, `weight: {match: ..., grid: [...]}`.
+
+And `weight: {of: ...}`, which takes another method's number.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,11 @@ from typing import Any
 
 from opnorm import objectives, options
 from opnorm.errors import SettingsError
-from opnorm.selection import EPSILON_KEY, EPSILONS, EpsilonRule, MatchRule, Selection, option_key
+from opnorm.selection import EPSILON_KEY, EPSILONS, EpsilonRule, MatchRule, Selection, Taken, option_key
 
 Values = dict[str, Any]
 
-RULE_KEYS = ("match", "grid", "chosen")
+RULE_KEYS = ("match", "grid", "chosen", "of")
 """Of a rule in the place of an option."""
 
 
@@ -21,11 +24,14 @@ def read_selection(values: Values) -> Selection:
     Raises:
         SettingsError: names the key, what is wrong with it, and what is known.
     """
-    rules = {name: _match_rule(name, values["methods"]) for name in values["methods"]}
+    methods = values["methods"]
+    rules = {name: _match_rule(name, methods) for name in methods}
+    matches = {name: rule for name, rule in rules.items() if rule is not None}
     given = values.get("selection", {})
     return Selection(
         epsilon=_epsilon_rule(values),
-        matches={name: rule for name, rule in rules.items() if rule is not None},
+        matches=matches,
+        taken=_all_taken(methods, matches),
         seeds=tuple(int(seed) for seed in given.get("seeds", values["seeds"])),
         **{key: value for key, value in given.items() if key != "seeds"},
     )
@@ -38,6 +44,8 @@ def with_numbers(values: Values, selection: Selection, choices: Mapping[str, flo
         threat["epsilon"] = _number(EPSILON_KEY, selection.epsilon, choices)
     for method, rule in selection.matches.items():
         methods[method][rule.option] = _number(option_key(method, rule.option), rule, choices)
+    for taken in selection.taken:
+        methods[taken.method][taken.option] = methods[taken.of][taken.option]
     return {**values, "threat": threat, "methods": methods}
 
 
@@ -82,7 +90,55 @@ def _match_rule(method: str, methods: Mapping[str, Values]) -> MatchRule | None:
 
 
 def _is_rule(option: str, given: object) -> bool:
-    return option != "threat" and isinstance(given, Mapping)
+    return option != "threat" and isinstance(given, Mapping) and "of" not in given
+
+
+def _is_taken(option: str, given: object) -> bool:
+    return option != "threat" and isinstance(given, Mapping) and "of" in given
+
+
+def _all_taken(methods: Mapping[str, Values], matches: Mapping[str, MatchRule]) -> tuple[Taken, ...]:
+    found = [
+        Taken(method, option, _source(option, (method,), methods))
+        for method, options_given in methods.items()
+        for option, given in options_given.items()
+        if _is_taken(option, given)
+    ]
+    for taken in found:
+        rule = matches.get(taken.of)
+        if rule is not None and rule.option == taken.option:
+            _check_taken(taken, rule, methods[taken.method]["objective"], matches)
+    return tuple(found)
+
+
+def _source(option: str, chain: tuple[str, ...], methods: Mapping[str, Values]) -> str:
+    """The method at the end of a chain of methods, each of which takes its number of an option from the next."""
+    place, given = option_key(chain[-1], option), methods[chain[-1]][option]
+    if not _is_taken(option, given):
+        return chain[-1]
+    for key in given:
+        if key != "of":
+            raise SettingsError(f"{place}.{key}: not beside `of`, which takes a number as it is")
+    other, where = given["of"], f"{place}.of"
+    if other not in list(methods):
+        raise SettingsError(f"{where}: unknown name {other!r}{options.suggest(str(other), methods)}")
+    if other in chain:
+        raise SettingsError(f"{where}: the chain {' -> '.join((*chain, other))} ends in no number")
+    if option not in methods[other]:
+        raise SettingsError(f"{where}: {other} has no {option} in this file")
+    end = methods[other][option]
+    if not isinstance(end, int | float | Mapping) or isinstance(end, bool):
+        raise SettingsError(f"{where}: {other} has no number there, but {end!r}")
+    return _source(option, (*chain, other), methods)
+
+
+def _check_taken(taken: Taken, rule: MatchRule, objective: str, matches: Mapping[str, MatchRule]) -> None:
+    """Refuse what a rule may choose and the taking method cannot have, and what it would have to choose first."""
+    _check_grid(taken.key, rule.grid, objective, taken.option)
+    if taken.method in matches or taken.method in [other.match for other in matches.values()]:
+        raise SettingsError(
+            f"{taken.key}: {taken.method} is compared before the rule of {taken.source} has chosen; give it a number"
+        )
 
 
 def _check_match(where: str, match: object, method: str, methods: Mapping[str, Values]) -> None:

@@ -143,7 +143,8 @@ if EXPERIMENT.selection.choices():
             "../envs/opnorm.yaml"
         params:
             words=lambda wildcards, input: comparison(
-                zip(EXPERIMENT.selection.choices(), input.tables)
+                zip(EXPERIMENT.selection.choices(), input.tables),
+                EXPERIMENT.selection.taken,
             ),
         message:
             "Comparing the experiment file with its rules"
