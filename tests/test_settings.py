@@ -116,6 +116,17 @@ def test_a_full_experiment_has_every_figure_and_attacks_each_method_in_its_own_b
         assert {(method.threat.norm, method.threat.epsilon) for method in found.methods} <= radii
 
 
+@pytest.mark.parametrize("name", ["cifar10", "cifar10_full", "digits", "digits_full"])
+def test_both_solvers_and_all_mixtures_have_the_weight_of_data_dependent_snr(name):
+    found = Experiment.from_config(yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()), SCHEMA, name)
+    found = found.with_choices({"methods.dd_snr.weight": 0.123})
+    expected = found.method("dd_snr").options["weight"]
+    same = [m for m in found.methods if m.name == "dd_snr_power" or m.objective == "mixture"]
+    assert {method.options["weight"] for method in same} == {expected}
+    # It is chosen once.
+    assert not {method.name for method in same}.intersection(found.selection.matches)
+
+
 def test_training_settings_survive_the_way_through_snakemake():
     found = experiment(SMOKE).training("dd_snr")
     assert TrainingSettings.from_dict(found.to_dict()) == found
