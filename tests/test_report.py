@@ -338,7 +338,7 @@ def test_constants_are_those_of_the_experiment_file() -> None:
         recorded=False,
         table="dd_snr",
     )
-    assert power == Constant("d.d. SNR (power): weight", 3.0)
+    assert power == dataclasses.replace(exact, name="d.d. SNR (power): weight", rule="that of d.d. SNR (exact)")
     assert extra == Constant("extra: radius ε", 0.1)
 
 

@@ -1,6 +1,6 @@
 rule report:
     input:
-        awaited(),
+        awaited(*METHODS),
         png=expand(FIGURE_FILE, figure=DRAWN, suffix="png"),
         csv=expand(FIGURE_FILE, figure=DRAWN, suffix="csv"),
         selection=plan.open_tables(EXPERIMENT, FILES),
@@ -22,7 +22,7 @@ rule report:
         # The captions are in it, so that a change writes the report again.
         figures=plan.report_figures(EXPERIMENT, Path(workflow.current_basedir) / "../report"),
         context=lambda wildcards: asdict(plan.report_context(decided())),
-        constants=lambda wildcards: [asdict(found) for found in constants(decided())],
+        constants=lambda wildcards: [asdict(found) for found in constants(decided(*METHODS))],
         config=config,
         benchmarks=BENCHMARKS,
         logs=LOGS,

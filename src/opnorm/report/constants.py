@@ -38,7 +38,18 @@ def _of_method(method: Method, experiment: Experiment) -> Iterator[Constant]:
         name, value = f"{method.label}: {rule.option.replace('_', ' ')}", method.options[rule.option]
         yield Constant(name, value, words, rule.grid, rule.chosen is not None, method.name)
     if WEIGHT in method.options and (rule is None or rule.option != WEIGHT):
-        yield Constant(f"{method.label}: {WEIGHT}", method.options[WEIGHT])
+        yield _weight(method, experiment)
+
+
+def _weight(method: Method, experiment: Experiment) -> Constant:
+    """A weight that no rule of the method's own chooses: given, or that of another method whose rule does."""
+    name, value, selection = f"{method.label}: {WEIGHT}", method.options[WEIGHT], experiment.selection
+    for taken in selection.taken:
+        rule = selection.matches.get(taken.of)
+        if (taken.method, taken.option) == (method.name, WEIGHT) and rule is not None and rule.option == WEIGHT:
+            words = f"that of {experiment.method(taken.of).label}"
+            return Constant(name, value, words, rule.grid, rule.chosen is not None, taken.of)
+    return Constant(name, value)
 
 
 def _epsilon_words(rule: EpsilonRule, experiment: Experiment) -> str:
