@@ -20,7 +20,7 @@ def tidy(name: str, values: Tensor, dimensions: Dimensions) -> pd.DataFrame:
         values: a tensor with as many dimensions as `dimensions` has entries.
         dimensions: column name -> label of each index along that dimension, in order.
     """
-    labels = [np.asarray(label if isinstance(label, Tensor) else list(label)) for label in dimensions.values()]
+    labels = [np.asarray(label.cpu() if isinstance(label, Tensor) else list(label)) for label in dimensions.values()]
     assert tuple(len(label) for label in labels) == tuple(values.shape)
     grid = np.indices(values.shape).reshape(values.ndim, -1)
     columns = {key: label[i] for key, label, i in zip(dimensions, labels, grid, strict=True)}
