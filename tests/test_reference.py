@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
@@ -15,11 +16,13 @@ import torch
 import yaml
 
 from opnorm import plan, training, weights
+from opnorm.analysis import run as analysis_run
 from opnorm.errors import FileError, InterruptedTrainingError, OpnormError, SettingsError
 from opnorm.reference.__main__ import UNFINISHED, main
 from opnorm.reference.configuration import read_experiment
 from opnorm.reference.ledger import Ledger, Turn
-from opnorm.reference.run import provenance_of, run
+from opnorm.reference.packages import refuse_missing
+from opnorm.reference.run import next_step, provenance_of, run
 from opnorm.reference.steps import Steps, pending
 from opnorm.reference.time_slice import TimeSlice
 from opnorm.selection import read_choice
@@ -191,9 +194,77 @@ def test_a_step_is_not_begun_that_takes_longer_than_what_is_left(tmp_path):
 def test_a_step_that_needs_more_than_a_slice_is_named(whole, tmp_path, monkeypatch):
     steps, config = small(tmp_path)
     monkeypatch.setattr("opnorm.data.prepare", lambda *_: time.sleep(60.0))
+    assert names(run(steps, config, TimeSlice(0.2))) == ALL
+    Ledger(Path(steps.files.folder)).note(Turn("data", "data", 1000.0, False, "here"))
     with pytest.raises(OpnormError, match="data: not done in a whole slice; give it more minutes"):
         run(steps, config, TimeSlice(0.2))
     assert left(steps) == ALL
+
+
+def test_what_is_left_of_a_slice_is_used_by_what_fits(whole, tmp_path):
+    steps, _ = small(tmp_path, seeds=[0, 1])
+    ledger = Ledger(tmp_path)
+    ledger.note(Turn("analyze", "analyze spectrum standard 7", 500.0, False, "here"))
+    todo = [step for step in steps.results() if step.stage == "analyze"]
+    assert names(todo)[0] == "analyze spectrum standard 0"
+    for seconds, begun, expected in (
+        (599.0, False, "analyze alignment standard 0"),
+        (601.0, False, "analyze spectrum standard 0"),
+        (-1.0, False, "analyze spectrum standard 0"),
+    ):
+        assert next_step(todo, {}, ledger, seconds, begun=begun).name == expected
+    assert next_step(todo, {}, ledger, -1.0, begun=True) is None
+    with_needs = pending(steps.results(), lambda step: False)
+    assert next_step(with_needs, {}, ledger, math.inf, begun=False).name == "data"
+
+
+def test_what_fails_leaves_the_rest_alone_and_comes_last_the_next_time(tmp_path, monkeypatch, capsys):
+    steps, config = small(tmp_path)
+    measure = analysis_run.measure_runs
+
+    def broken(analysis, *args, **options):
+        if analysis == "spectrum":
+            raise ZeroDivisionError("broken")
+        measure(analysis, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(analysis_run, "measure_runs", broken)
+        with pytest.raises(OpnormError, match=r"(?s)2 steps are left.*analyze spectrum standard 0: ZeroDivisionError"):
+            run(steps, config, TimeSlice())
+    assert "Traceback" in capsys.readouterr().err
+    failed = "analyze spectrum standard 0"
+    assert left(steps) == [failed, "draw spectrum"]
+    ledger = Ledger(Path(steps.files.folder))
+    again = [step for step in steps.results() if step.stage == "analyze"]
+    assert next_step(again, {}, ledger, math.inf, begun=False).name == "analyze alignment standard 0"
+    assert run(steps, config, TimeSlice()) == []
+    assert not Ledger(Path(steps.files.folder)).has_failed(again[0])
+
+
+@pytest.mark.parametrize(("missing", "dataset", "analyses", "said"), [
+    (["yaml", "tqdm"], "digits", {"spectrum": None}, r"pip install tqdm pyyaml$"),
+    (["torchvision", "sklearn"], "digits", {"spectrum": None}, r"pip install scikit-learn$"),
+    (["torchvision", "sklearn"], "cifar10", {"spectrum": None}, r"pip install torchvision$"),
+    (["pyautoattack"], "digits", {"sanity": None}, r"pip install pyautoattack \(.*or set autoattack: false in"),
+    (["pyautoattack"], "digits", {"evaluation": {"l2": [0.1]}}, r"pip install pyautoattack"),
+    (["pyautoattack"], "digits", {"evaluation": {"autoattack": False}, "sanity": {"autoattack": False}}, None),
+    (["snakemake", "submitit", "jsonschema", "pyautoattack"], "digits", {"spectrum": None}, None),
+])  # fmt: skip
+def test_missing_packages_are_named_before_anything_is_made(missing, dataset, analyses, said, tmp_path, monkeypatch):
+    model = {"name": "cnn5" if dataset == "digits" else "cnn7", "width": 2}
+    steps, _ = small(tmp_path, dataset=dataset, analyses=analyses, model=model)
+    for module in missing:
+        monkeypatch.setitem(sys.modules, module, None)
+    with nullcontext() if said is None else pytest.raises(OpnormError, match=said):
+        refuse_missing(steps.experiment)
+
+
+def test_a_missing_package_ends_the_command_at_once(tmp_path):
+    bare = BARE.replace("for name in", "sys.modules['yaml'] = None\nfor name in")
+    arguments = [sys.executable, "-c", bare, "run", str(ROOT / "config/smoke.yaml"), "--out", str(tmp_path)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "Error: packages are missing: pip install pyyaml\n")
+    assert not list(tmp_path.iterdir())
 
 
 def test_how_it_was_made_is_recorded(whole, tmp_path):
@@ -323,6 +394,8 @@ def test_what_was_chosen_is_reported_and_collected(selected, tmp_path):
     file = str(Path(selected.files.folder).with_suffix(".yaml"))
     assert main(["collect", file, "--out", str(Path(file).parent)]) == 0
     kept = Path(file).parent / "reference/small"
+    assert (kept / "figures/selection.png").is_file()
+    assert "![selection](figures/selection.png)" in (kept / "README.md").read_text()
     assert {path.name for path in kept.glob("selection/*")} == {"epsilon.csv", "dd_snr.csv"}
     chosen = {"threat.epsilon": epsilon, "methods.dd_snr.weight": weight}
     assert json.loads((kept / "provenance.json").read_text())["chosen"] == chosen

@@ -41,6 +41,7 @@ def sanity(
     samples: Count = 200,
     iterations: Counts = (10, 50, 200),
     restarts: Count = 5,
+    autoattack: bool = True,
     queries: Count = 1000,
     batch_size: Count = 500,
 ) -> pd.DataFrame:
@@ -52,21 +53,23 @@ def sanity(
         samples: how many; all of them where there are fewer.
         iterations: of projected gradient ascent; the shortest attacks the growing balls.
         restarts: starts of the longest.
-        queries: of the black-box attack (AutoAttack's "square") on what the longest leaves correct.
+        autoattack: whether to run the black-box attack, AutoAttack's "square", on what the longest leaves correct.
+        queries: of the black-box attack.
         batch_size: points attacked at once.
 
     Returns:
         A row per check and ball. Columns sample (0: a check is of all samples), check, norm and epsilon (NaN for
         checks of the network alone), value, threshold, passed (value <= threshold). `check` is "zero_gradients",
-        "randomness", "probabilities"; "more_iterations_N" and "black_box" for each ball; "monotone" and
-        "large_epsilon" for each norm.
+        "randomness", "probabilities"; "more_iterations_N" and, with `autoattack`, "black_box" for each ball;
+        "monotone" and "large_epsilon" for each norm.
     """
     index = evaluated_samples(subject, samples)
     x, y = data.to_unit(subject.test.images[index]), subject.test.labels[index]
     found, threats = checks.model_checks(subject.model, x, y), balls(subject, l2, linf)
     for threat in threats:
         answers = under_ascent(subject, x, y, threat, iterations, restarts, batch_size)
-        answers[BLACK_BOX] = _under_black_box(answers, subject, x, y, threat, queries, batch_size)
+        if autoattack:
+            answers[BLACK_BOX] = _under_black_box(answers, subject, x, y, threat, queries, batch_size)
         table = answers_table(answers, index, threat)
         found += checks.more_iterations(table) + checks.black_box_alone(table)
     # Of each norm the largest, which comes last.

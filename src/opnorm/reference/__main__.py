@@ -28,8 +28,14 @@ def main(arguments: list[str] | None = None) -> int:
     except OpnormError as error:
         print(f"Error: {error}", file=sys.stderr)
     except ModuleNotFoundError as error:
-        print(f"Error: the package {error.name} is missing; pip install it, and run again", file=sys.stderr)
+        print(f"Error: the package {error.name} is missing; pip install {_package(error.name)}", file=sys.stderr)
     return 1
+
+
+def _package(module: str | None) -> str:
+    from opnorm.reference.packages import ALWAYS
+
+    return ALWAYS.get(module or "", module or "it")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,6 +56,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(chosen: argparse.Namespace) -> int:
+    from opnorm.reference.packages import refuse_missing
+
+    refuse_missing()
     from opnorm.plan import Files
     from opnorm.reference.configuration import read_experiment
     from opnorm.reference.run import run
@@ -59,6 +68,7 @@ def _run(chosen: argparse.Namespace) -> int:
     seconds = 60.0 * chosen.minutes
     time_slice = TimeSlice(seconds - min(_RESERVE, 0.1 * seconds))
     experiment, config = read_experiment(chosen.file, chosen.config)
+    refuse_missing(experiment)
     steps = Steps(experiment, Files(f"{chosen.out}/{experiment.name}"), chosen.device, chosen.threads)
     left = run(steps, config, time_slice)
     print(f"{len(left)} steps are left: run again" if left else "all is made", flush=True)

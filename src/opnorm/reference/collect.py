@@ -55,7 +55,8 @@ def _gather(experiment: Experiment, files: Files, folder: Path, made_by: Mapping
     if not drawn:
         raise FileError(f"{files.folder}/figures: no figures there; run the experiment first")
     (folder / "figures").mkdir(parents=True)
-    for name in drawn:
+    # How rules chose is not among the figures that can be drawn again: it has no samples.
+    for name in (*drawn, "selection"):
         for path in _pictures(files, name):
             shutil.copy(path, folder / "figures" / path.name)
     contexts = {name: figure_context(experiment, *figures.REGISTRY[name].groups) for name in drawn}

@@ -13,6 +13,11 @@ from opnorm.errors import FileError
 from opnorm.reference.steps import Step
 from opnorm.tables import write_csv, write_text
 
+# In place of the digest of what was made there is one of what failed, under this and the step's name.
+_FAILED = "failed: "
+# A step that was stopped would have taken longer, at least by this factor.
+_LONGER = 1.2
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -67,7 +72,8 @@ class Ledger:
         if step.checkpoints:
             return 0.0
         kind = step.name.split()[:2]
-        return max((turn.seconds for turn in self._turns if turn.step.split()[:2] == kind), default=0.0)
+        turns = [turn for turn in self._turns if turn.step.split()[:2] == kind]
+        return max((turn.seconds if turn.finished else _LONGER * turn.seconds for turn in turns), default=0.0)
 
     def note(self, turn: Turn) -> None:
         """Write down how long something took."""
@@ -77,6 +83,19 @@ class Ledger:
     def made(self, step: Step) -> None:
         """Write down that `step` is made."""
         self._digests[step.name] = step.digest
+        self._digests.pop(_FAILED + step.name, None)
+        self._write_digests()
+
+    def failed(self, step: Step) -> None:
+        """Write down that `step` failed."""
+        self._digests[_FAILED + step.name] = step.digest
+        self._write_digests()
+
+    def has_failed(self, step: Step) -> bool:
+        """Whether `step` failed the last time, with the same settings and code."""
+        return self._digests.get(_FAILED + step.name) == step.digest
+
+    def _write_digests(self) -> None:
         write_text(json.dumps(self._digests, indent=1, sort_keys=True), self._digests_path)
 
     def machines(self) -> list[str]:

@@ -27,7 +27,7 @@ def readme(experiment: Experiment, folder: Path, made_by: Mapping[str, Any]) -> 
     parts = (
         _title(experiment),
         _provenance(made_by),
-        _chosen(experiment),
+        _chosen(experiment, folder / "figures/selection.png"),
         _accuracies(experiment, folder / "figures/accuracies.csv"),
         _claims(folder / "claims.csv"),
         _figures(experiment, folder / "figures"),
@@ -64,10 +64,11 @@ def _provenance(made_by: Mapping[str, Any]) -> str:
     return "## How it was made\n\n" + table(("", ""), facts) + (f"\n\nWall time:\n\n{times}" if stages else "")
 
 
-def _chosen(experiment: Experiment) -> str:
-    """The numbers that rules of the experiment file chose."""
+def _chosen(experiment: Experiment, picture: Path) -> str:
+    """The numbers that rules of the experiment file chose, and from what."""
     rows = [(f"`{key}`", f"{number:g}") for key, number in numbers_by_rule(experiment).items()]
-    return "## Chosen by rule\n\n" + table(("constant", "number"), rows) if rows else ""
+    shown = "\n\n![selection](figures/selection.png)" if picture.is_file() else ""
+    return "## Chosen by rule\n\n" + table(("constant", "number"), rows) + shown if rows else ""
 
 
 def _commit(found: Mapping[str, Any] | None) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
-from collections.abc import Mapping
+import traceback
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,9 @@ def run(steps: Steps, config: Mapping[str, Any], time_slice: TimeSlice) -> list[
     """Make the results of an experiment until the slice is over.
 
     What rules choose comes first; the rest goes on with the numbers, and report.html is written when all is made.
-    A training is stopped at the end and goes on the next time. Another step is not begun where steps like it took
-    longer than what is left; one that is stopped starts again the next time, as the first.
+    A training is stopped at the end and goes on the next time. Of the others, those are not begun of whose kind one
+    took longer than what is left; one that is stopped starts again the next time. What fails does not keep from being
+    made what does not need it; the next time it comes last.
 
     Args:
         steps: of the experiment.
@@ -34,27 +37,51 @@ def run(steps: Steps, config: Mapping[str, Any], time_slice: TimeSlice) -> list[
         What is left to be made; where rules still have to choose, a candidate stands in for the number.
 
     Raises:
-        OpnormError: a step failed, or had the whole slice and needs longer.
+        OpnormError: nothing is left but steps that failed, named with their errors, and what needs them; or a step had
+            a whole slice and needs longer.
     """
-    ledger = Ledger(Path(steps.files.folder))
-    todo = pending(steps.results(), ledger.is_made)
+    ledger, failed = Ledger(Path(steps.files.folder)), dict[str, str]()
+    left = pending(steps.results(), ledger.is_made)
     machine = provenance.machine().removeprefix("machine: ")
-    print(f"{steps.experiment.name}: {len(todo)} steps to make on {machine}", flush=True)
-    planned, begun = bool(todo), False
+    print(f"{steps.experiment.name}: {len(left)} steps to make on {machine}", flush=True)
+    planned, begun = bool(left), False
     try:
-        while todo and (not begun or ledger.seconds(todo[0]) <= time_slice.left):
-            step = todo[0]
-            if not _make(step, ledger, time_slice, machine):
-                _refuse_endless(step, time_slice, first=not begun)
+        while step := next_step(left, failed, ledger, time_slice.left, begun=begun):
+            fits = ledger.seconds(step) <= time_slice.left
+            try:
+                made = _make(step, ledger, time_slice, machine)
+            except Exception as error:
+                failed[step.name] = _words(step, error)
+                ledger.failed(step)
+                continue
+            if not made:
+                _refuse_endless(step, time_slice, forced=not fits)
                 break
             begun = True
-            todo = pending(steps.results(), ledger.is_made) if step.chooses else todo[1:]
+            left = pending(steps.results(), ledger.is_made) if step.chooses else [s for s in left if s is not step]
     finally:
         if planned:
             _record(steps, config, ledger)
-    if not todo and (planned or not Path(steps.files.report).is_file()):
+    if failed and not time_slice.is_over and not next_step(left, failed, ledger, math.inf, begun=begun):
+        raise OpnormError("\n".join([f"{len(left)} steps are left; of these failed", *failed.values()]))
+    if not left and (planned or not Path(steps.files.report).is_file()):
         _report(steps)
-    return todo
+    return left
+
+
+def next_step(
+    left: Sequence[Step], failed: Collection[str], ledger: Ledger, seconds: float, *, begun: bool
+) -> Step | None:
+    """The first of the steps that are `left` and need nothing that is left, for which `seconds` are enough.
+
+    Those that failed in an earlier slice come last, those of this one, by name in `failed`, do not come again. Without
+    a fitting one it is the first of all as long as none was begun in this slice.
+    """
+    names = {step.name for step in left}
+    ready = [step for step in left if not names & {need.name for need in step.needs} and step.name not in failed]
+    ready.sort(key=ledger.has_failed)
+    fitting = (step for step in ready if ledger.seconds(step) <= seconds)
+    return next(fitting, None if begun else next(iter(ready), None))
 
 
 def provenance_of(steps: Steps) -> dict[str, Any]:
@@ -80,11 +107,13 @@ def _make(step: Step, ledger: Ledger, time_slice: TimeSlice, machine: str) -> bo
     """Whether `step` was made before it was stopped."""
     print(f"{step.name} ...", flush=True)
     start, finished = time.monotonic(), False
-    with time_slice.limit():
-        step.make()
-        finished = True
-    seconds = time.monotonic() - start
-    ledger.note(Turn(step.stage, step.name, round(seconds, 3), finished, machine))
+    try:
+        with time_slice.limit():
+            step.make()
+            finished = True
+    finally:
+        seconds = time.monotonic() - start
+        ledger.note(Turn(step.stage, step.name, round(seconds, 3), finished, machine))
     if finished:
         ledger.made(step)
         if step.checkpoints:
@@ -93,8 +122,17 @@ def _make(step: Step, ledger: Ledger, time_slice: TimeSlice, machine: str) -> bo
     return finished
 
 
-def _refuse_endless(step: Step, time_slice: TimeSlice, *, first: bool) -> None:
-    if first and not step.checkpoints and time_slice.left <= 0.0:
+def _words(step: Step, error: Exception) -> str:
+    """What failed and why; with a traceback now where it is not an error that was foreseen."""
+    if not isinstance(error, OpnormError):
+        traceback.print_exception(error)
+    words = f"{step.name}: {error if isinstance(error, OpnormError) else repr(error)}"
+    print(f"failed: {words}", flush=True)
+    return words
+
+
+def _refuse_endless(step: Step, time_slice: TimeSlice, *, forced: bool) -> None:
+    if forced and not step.checkpoints and time_slice.left <= 0.0:
         raise OpnormError(f"{step.name}: not done in a whole slice; give it more minutes")
 
 
