@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from opnorm.figures import style
 from opnorm.figures.context import FigureContext
-from opnorm.figures.panels import curves, legend, row_of_panels
+from opnorm.figures.panels import curves, drawn_methods, legend, row_of_panels
 from opnorm.figures.summary import summarise_methods
 
 KEYS = {"method": str, "process": str, "iterations": int}
@@ -44,7 +44,7 @@ def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
 
 
 def _mark_gradient(axes: Axes, summary: pd.DataFrame, context: FigureContext) -> None:
-    for method in [method for method in context.methods if (summary["method"] == method).any()]:
+    for method in drawn_methods(summary, context):
         row, appearance = summary[summary["method"] == method].iloc[0], style.look(method, context)
         axes.errorbar(
             -1, row["mean"], yerr=row["standard_error"], fmt=appearance.marker, markersize=3.5,
