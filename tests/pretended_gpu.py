@@ -147,6 +147,7 @@ def pretended_gpu() -> Iterator[str]:
         stack.enter_context(mock.patch("torch.cuda.is_available", return_value=True))
         stack.enter_context(mock.patch("torch.cuda.mem_get_info", return_value=(FREE_BYTES, FREE_BYTES)))
         stack.enter_context(mock.patch("torch.cuda.is_bf16_supported", return_value=True))
+        stack.enter_context(mock.patch("torch.cuda.synchronize"))
         # The random numbers of the pretended GPU are the CPU's.
         stack.enter_context(mock.patch("torch.cuda.get_rng_state", side_effect=lambda device: torch.get_rng_state()))
         stack.enter_context(mock.patch("torch.cuda.set_rng_state", lambda state, device: torch.set_rng_state(state)))

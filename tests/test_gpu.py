@@ -1,5 +1,6 @@
 """Trainings and measurements on a GPU, or on a pretended one where there is none: nothing meets on the wrong device."""
 
+import inspect
 from contextlib import nullcontext
 from unittest import mock
 
@@ -11,7 +12,7 @@ from opnorm import data, files, training, weights
 from opnorm.analysis.run import attack_runs, measure_runs
 from opnorm.analysis.tidy import tidy
 from opnorm.autoattack import autoattack
-from opnorm.errors import InterruptedTrainingError
+from opnorm.errors import InterruptedTrainingError, SettingsError
 from opnorm.selection_run import select_epsilon
 from opnorm.settings import Method, Optimization, TrainingSettings
 from opnorm.threat_model import ThreatModel
@@ -135,6 +136,16 @@ def test_autoattack_runs_there(gpu, trained, digits):
     x = data.to_unit(digits["test"].images[:2]).to(gpu)
     perturbed = autoattack(model, x, model(x).argmax(1), THREAT, attack="square", seed=0, queries=5)
     assert perturbed.device == x.device
+
+
+@pytest.mark.parametrize("function", [training.train_runs, select_epsilon, attack_runs, measure_runs])
+def test_whatever_runs_first_uses_all_digits_of_float32(function, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    arguments = dict.fromkeys(inspect.signature(function).parameters) | {"threads": 1}
+    # It is set before anything is read.
+    with pytest.raises((TypeError, AttributeError, SettingsError)):
+        function(**arguments)
+    assert not torch.backends.cudnn.allow_tf32
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="of the pretended GPU")

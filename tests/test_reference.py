@@ -17,7 +17,7 @@ import yaml
 
 from opnorm import plan, training, weights
 from opnorm.analysis import run as analysis_run
-from opnorm.errors import FileError, InterruptedTrainingError, OpnormError, SettingsError
+from opnorm.errors import FileError, InterruptedTrainingError, OpnormError, SettingsError, TrainingError
 from opnorm.reference.__main__ import UNFINISHED, main
 from opnorm.reference.configuration import read_experiment
 from opnorm.reference.ledger import Ledger, Turn
@@ -325,6 +325,24 @@ def selected(tmp_path_factory):
     assert run(steps, config, TimeSlice()) == []
     assert left(steps) == []
     return steps
+
+
+def test_only_what_awaits_no_number_is_made_where_a_candidate_fails(tmp_path, monkeypatch):
+    steps, config = small(tmp_path, **SELECTED | {"threat": SMALL["threat"], "analyses": {"spectrum": None}})
+    train = training.train
+
+    def broken(settings, *splits, **options):
+        if settings.method.options.get("weight") == 0.01:
+            raise TrainingError("the loss is NaN")
+        return train(settings, *splits, **options)
+
+    monkeypatch.setattr(training, "train", broken)
+    with pytest.raises(OpnormError, match=r"candidate dd_snr 0\.01 0: the loss is NaN"):
+        run(steps, config, TimeSlice())
+    assert {Path(path).parent.name for path in Path(steps.files.folder).glob("analysis/*/*/*")} == {*METHODS}
+    assert {step for step in left(steps) if step.startswith(("train", "candidate"))} == {
+        "candidate dd_snr 0.01 0", "train dd_snr 0",
+    }  # fmt: skip
 
 
 def test_rules_choose_by_what_was_measured(selected):

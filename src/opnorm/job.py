@@ -56,12 +56,3 @@ def device(wish: str) -> str:
         seen = {0: "no GPU", 1: "one GPU, cuda:0"}.get(count, f"{count} GPUs, cuda:0 to cuda:{count - 1}")
         raise OpnormError(f"the device {wish} was asked for, but torch sees {seen}; use device auto or cpu")
     return wish
-
-
-def prepare_torch(threads: int) -> None:
-    """Let torch use `threads` of the CPU, and compute in float32 what is in float32: some GPUs' convolutions round its
-    products to ten bits unless told otherwise."""
-    import torch
-
-    torch.set_num_threads(threads)
-    torch.backends.cudnn.allow_tf32 = False

@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from opnorm.models.classifier import Classifier
 
 
+def prepare_torch(threads: int) -> None:
+    """Use so many threads of the CPU, and all digits of float32, in this process.
+
+    Some GPUs' convolutions would round their inputs to ten bits: measurements are in float32, and the accuracies by
+    which trainings are compared are measurements too.
+    """
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.allow_tf32 = False
+
+
 @contextmanager
 def evaluation(model: nn.Module) -> Iterator[nn.Module]:
     """`model` in evaluation mode with constant parameters; every mode and flag is restored afterwards.

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from opnorm import data, weights
 from opnorm.analysis.worst_case import correct_up_to
-from opnorm.job import prepare_torch
 from opnorm.models.classifier import Classifier
+from opnorm.modes import prepare_torch
 from opnorm.selection import EpsilonRule, MatchRule, epsilon_table, match_table
 from opnorm.tables import write_csv
 from opnorm.threat_model import ThreatModel

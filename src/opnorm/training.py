@@ -19,10 +19,9 @@ from tqdm import tqdm
 
 from opnorm import checkpoint, data, objectives, weights
 from opnorm.errors import InterruptedTrainingError, TrainingError
-from opnorm.job import prepare_torch
 from opnorm.memory import needed_for
 from opnorm.models.classifier import Classifier
-from opnorm.modes import evaluation, precision
+from opnorm.modes import evaluation, precision, prepare_torch
 from opnorm.objectives.objective import Loss, Objective
 from opnorm.seeding import generator
 from opnorm.tables import write_csv
@@ -198,6 +197,7 @@ class _Training:
                 start = time.perf_counter()
                 with needed_for(f"{run}: a training step on {len(index)} images", "training.batch_size"):
                     self._step(index)
+                    self._wait()
                 self.seconds += time.perf_counter() - start
                 if self.step % self.steps_per_epoch == 0:
                     self._end_epoch()
@@ -219,6 +219,11 @@ class _Training:
         self.optimizer.step()
         self._record(loss, total.detach(), y)
         self.step += 1
+
+    def _wait(self) -> None:
+        """For the GPU, now and then: its time counts, not that of handing it its work."""
+        if self.images.is_cuda and self.step % min(_LOOK_EVERY, self.steps_per_epoch) == 0:
+            torch.cuda.synchronize()
 
     def _batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
         x = data.augment(

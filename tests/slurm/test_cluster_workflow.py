@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import yaml
 from cluster import Cluster
 from project import Project
+
+from opnorm import weights
 
 pytestmark = pytest.mark.slurm
 SMOKE = "config/smoke.yaml"
@@ -38,3 +42,35 @@ def test_the_smoke_experiment_to_figures(slurm: Cluster, tmp_path: Path) -> None
     ):
         planned = project.run("-n", more, config=SMOKE, profile=profile)
         assert "Nothing to be done" in planned.stdout + planned.stderr, planned.stdout + planned.stderr
+
+
+def test_candidates_of_a_selection_are_submitted_and_one_is_chosen(slurm: Cluster, tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    smoke = yaml.safe_load((tmp_path / SMOKE).read_text())
+    rule = {"match": "adversarial", "grid": [0.01, 1.0]}
+    smoke["training"]["epochs"], smoke["seeds"], smoke["selection"] = 1, [0], {"validation": 0.3}
+    smoke["methods"] = {
+        "adversarial": {"objective": "adversarial"},
+        "dd_snr": {"objective": "data_dependent_snr", "weight": rule},
+    }
+    (tmp_path / SMOKE).write_text(yaml.safe_dump(smoke, sort_keys=False))
+    trained = "results/smoke/models/dd_snr/0.safetensors"
+    done = project.run("selection", trained, config=SMOKE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    selection = tmp_path / "results/smoke/selection"
+    submitted = sorted(path.parents[2].name + " " + path.parents[1].name for path in _scripts(selection))
+    assert submitted == ["adversarial itself", "dd_snr 0.01", "dd_snr 1.0"]
+    for script in _scripts(selection):
+        # The resources of `train`.
+        assert "#SBATCH --gres=gpu:1\n" in script.read_text()
+    table = pd.read_csv(selection / "dd_snr.csv")
+    chosen = table.loc[table["chosen"], "weight"].item()
+    assert weights.made_by(tmp_path / trained)["settings"]["method"]["options"]["weight"] == chosen
+    assert (tmp_path / "results/smoke/figures/selection.png").is_file()
+    planned = project.run("-n", trained, "results/smoke/selection/dd_snr.csv", config=SMOKE)
+    assert "Nothing to be done" in planned.stdout + planned.stderr, planned.stdout + planned.stderr
+
+
+def _scripts(selection: Path) -> list[Path]:
+    """What the launcher submitted for candidates."""
+    return list(selection.glob("checkpoints/*/*/jobs/*_submission.sh"))

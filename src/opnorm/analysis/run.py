@@ -13,8 +13,8 @@ from opnorm import data, files, weights
 from opnorm.analysis import REGISTRY
 from opnorm.analysis.subject import SAMPLES_AT_ONCE, Samples, Subject, draw_samples
 from opnorm.attacks import projected_gradient_ascent
-from opnorm.job import prepare_torch
 from opnorm.memory import needed_for
+from opnorm.modes import prepare_torch
 from opnorm.options import resolve
 from opnorm.seeding import generator
 from opnorm.tables import write_parquet

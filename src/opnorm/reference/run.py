@@ -14,7 +14,7 @@ from typing import Any
 from opnorm import plan, provenance
 from opnorm.errors import FileError, OpnormError
 from opnorm.reference.ledger import Ledger, Turn
-from opnorm.reference.steps import Step, Steps, pending
+from opnorm.reference.steps import Step, Steps, is_ready, pending
 from opnorm.reference.time_slice import TimeSlice
 
 CAPTIONS = Path(__file__).parents[3] / "workflow/report"
@@ -78,7 +78,7 @@ def next_step(
     a fitting one it is the first of all as long as none was begun in this slice.
     """
     names = {step.name for step in left}
-    ready = [step for step in left if not names & {need.name for need in step.needs} and step.name not in failed]
+    ready = [step for step in left if step.name not in failed and is_ready(step, names)]
     ready.sort(key=ledger.has_failed)
     fitting = (step for step in ready if ledger.seconds(step) <= seconds)
     return next(fitting, None if begun else next(iter(ready), None))

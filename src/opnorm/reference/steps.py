@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from opnorm.settings import Experiment, TrainingSettings
 _RADIUS, _HELD_OUT, _CANDIDATES, _VALUES, _FIRST_SEED = range(5)
 # Of the last steps, those that look at all seeds.
 _AFTER_ALL = 1_000_000
+_SELECT_EPSILON, _SELECT_VALUES = "select epsilon", "select values"
 _STAGES = ("data", "train", "selection", "attack", "analyze", "figures", "claims")
 
 
@@ -38,6 +39,7 @@ class Step:
         turn: of the steps that are to be made, those with the smallest number come first, stage by stage.
         checkpoints: a folder that it goes on from where it was stopped; "" if it starts again.
         chooses: whether it chooses numbers on which other steps depend.
+        awaits: the names of steps that choose numbers for it.
     """
 
     stage: str
@@ -49,12 +51,19 @@ class Step:
     turn: int = 0
     checkpoints: str = ""
     chooses: bool = False
+    awaits: tuple[str, ...] = ()
 
     @cached_property
     def digest(self) -> str:
         """Of all that decides the result: settings and code, those of the steps before it included."""
         content = [self.name, self.made_by, [need.digest for need in self.needs]]
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=asdict).encode()).hexdigest()[:32]
+
+
+def is_ready(step: Step, left: Collection[str]) -> bool:
+    """Whether neither `step` nor what it is made of waits for one of the steps that are `left`, by their names."""
+    waits = any(need.name in left for need in step.needs) or any(name in left for name in step.awaits)
+    return not waits and all(is_ready(need, left) for need in step.needs)
 
 
 def pending(steps: Sequence[Step], is_made: Callable[[Step], bool]) -> list[Step]:
@@ -136,7 +145,7 @@ class Steps:
         )
         rules = self.experiment.selection
         first = rules.is_open and rules.epsilon is not None and rules.epsilon.standard == method
-        return replace(step, turn=_RADIUS if first else self._turn(seed))
+        return replace(step, turn=_RADIUS if first else self._turn(seed), awaits=self._awaits(method))
 
     def candidate(self, method: str, value: float | None, seed: int) -> Step:
         """Train what a rule compares, on what is not held out; without a value a method that others match."""
@@ -149,7 +158,7 @@ class Steps:
             histories=[self.files.candidate_history(method, value, seed)],
         )
         name = f"candidate {method} {plan.ITSELF if value is None else value} {seed}"
-        return replace(step, stage="selection", name=name, turn=_CANDIDATES)
+        return replace(step, stage="selection", name=name, turn=_CANDIDATES, awaits=self._awaits())
 
     def _training(self, settings: TrainingSettings, seed: int, data: Step, **paths: Any) -> Step:
         from opnorm.launch_job import Runs, train_here
@@ -201,7 +210,7 @@ class Steps:
             select_epsilon(models, output, test=data.outputs[1], **settings, **self._where())
 
         made_by = [settings, plan.epsilon_code(self.experiment)]
-        return Step("selection", "select epsilon", (output,), (*trainings, data), made_by, make, _RADIUS, chooses=True)
+        return Step("selection", _SELECT_EPSILON, (output,), (*trainings, data), made_by, make, _RADIUS, chooses=True)
 
     def held_out(self) -> Step:
         """Hold a part of the training split out, to compare candidates on."""
@@ -230,7 +239,7 @@ class Steps:
             select_values(histories, outputs, rules=rules)
 
         made_by = [runs, rules, plan.match_code()]
-        return Step("selection", "select values", outputs, trainings, made_by, make, _VALUES, chooses=True)
+        return Step("selection", _SELECT_VALUES, outputs, trainings, made_by, make, _VALUES, chooses=True)
 
     def selection_figure(self) -> Step:
         """Draw what constants were chosen from, and what was chosen."""
@@ -259,7 +268,8 @@ class Steps:
             attack_runs(train.outputs[:1], [output], test=data.outputs[1], **settings, **self._where())
 
         made_by = [settings, plan.attack_code(self.experiment)]
-        return Step("attack", f"attack {method} {seed}", (output,), (train, data), made_by, make, self._turn(seed))
+        name, turn = f"attack {method} {seed}", self._turn(seed)
+        return Step("attack", name, (output,), (train, data), made_by, make, turn, awaits=self._awaits())
 
     def analyze(self, analysis: str, method: str, seed: int) -> Step:
         """Take a measurement on a run's network."""
@@ -282,7 +292,8 @@ class Steps:
 
         made_by = [settings, plan.analysis_code(self.experiment, analysis)]
         name = f"analyze {analysis} {method} {seed}"
-        return Step("analyze", name, (output,), (train, attack, data), made_by, make, self._turn(seed))
+        needs, turn = (train, attack, data), self._turn(seed)
+        return Step("analyze", name, (output,), needs, made_by, make, turn, awaits=self._awaits())
 
     def figure(self, name: str) -> Step:
         """Draw a figure of all runs of its methods."""
@@ -315,6 +326,11 @@ class Steps:
 
         made_by = [runs, context, plan.claims_code()]
         return Step("claims", "claims", (self.files.claims,), tables, made_by, make, _AFTER_ALL)
+
+    def _awaits(self, *methods: str) -> tuple[str, ...]:
+        """The steps that choose numbers for trainings of `methods`; without any, for candidates and measurements."""
+        tables = [choice.table for choice in self.experiment.selection.awaited(*methods)]
+        return tuple(dict.fromkeys(_SELECT_EPSILON if table == "epsilon" else _SELECT_VALUES for table in tables))
 
     def _measured(self, seed: int) -> dict[str, Any]:
         """What attacks and measurements are told of the experiment."""
