@@ -40,8 +40,20 @@ STATEMENTS = (
     ),
     Statement(
         "4.3",
+        "and do so in a region much larger than the cell (ratio of radii)",
+        ("theorem_beyond_cell",),
+    ),
+    Statement(
+        "4.3",
+        "The input gradient misses the dominant vector (cosine over the attack's)",
+        ("input_gradient_misses_dominant_vector",),
+        ("one_power_iteration_misses_dominant_vector",),
+    ),
+    Statement(
+        "4.3",
         "FGM, input gradient, Frobenius protect less than d.d. SNR (accuracy)",
-        ("explanations_less_robust",),
+        ("explanations_less_robust", "attacked_explanations_less_robust"),
+        ("explanations_less_robust_than_adversarial", "explanations_same_clean_accuracy"),
     ),
     Statement(
         "5.1",
@@ -52,7 +64,7 @@ STATEMENTS = (
     Statement(
         "5.1",
         "Regularisers have the clean accuracy of AT (difference)",
-        ("same_clean_accuracy",),
+        ("same_clean_accuracy", "linf_same_clean_accuracy"),
     ),
     Statement(
         "5.1",
@@ -63,13 +75,13 @@ STATEMENTS = (
     Statement(
         "5.2",
         "AT and d.d. SNR dampen the singular values (ratio to standard)",
-        ("spectrum_dampened",),
+        ("spectrum_dampened", "spectrum_dampened_attacked"),
     ),
     Statement(
         "5.2",
         "Global SNR does not, whatever its iterations (ratio to standard)",
-        ("spectrum_not_dampened",),
-        ("spectrum_iterations_of_global_snr", "iterations_of_global_snr"),
+        ("spectrum_not_dampened", "spectrum_not_dampened_attacked"),
+        ("spectrum_iterations_of_global_snr", "iterations_of_global_snr", "clean_iterations_of_global_snr"),
     ),
     Statement(
         "5.2",
@@ -86,18 +98,19 @@ STATEMENTS = (
     Statement(
         "5.3",
         "d.d. SNR is as robust as AT (difference)",
-        ("equally_robust", "equally_robust_at_epsilon", "linf_equally_robust"),
+        ("equally_robust", "equally_robust_at_epsilon", "linf_equally_robust", "linf_equally_robust_at_epsilon"),
+        ("attacked_linf_equally_robust",),
     ),
     Statement(
         "5.3",
         "Both are more robust than standard, global SNR is not (difference)",
         ("more_robust_than_standard", "linf_more_robust_than_standard"),
-        ("global_snr_not_robust",),
+        ("global_snr_not_robust", "attacked_linf_more_robust_than_standard"),
     ),
     Statement(
         "5.3",
         "Mixtures of the two are as robust (difference)",
-        ("mixtures_equally_robust",),
+        ("mixtures_equally_robust", "attacked_mixtures_equally_robust"),
     ),
     Statement(
         "5.4",
