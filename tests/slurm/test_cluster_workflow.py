@@ -55,7 +55,7 @@ def test_candidates_of_a_selection_are_submitted_and_one_is_chosen(slurm: Cluste
     }
     (tmp_path / SMOKE).write_text(yaml.safe_dump(smoke, sort_keys=False))
     trained = "results/smoke/models/dd_snr/0.safetensors"
-    done = project.run("selection", trained, config=SMOKE)
+    done = project.run("--", "selection", trained, config=SMOKE)
     assert done.returncode == 0, done.stdout + done.stderr
     selection = tmp_path / "results/smoke/selection"
     submitted = sorted(path.parents[2].name + " " + path.parents[1].name for path in _scripts(selection))
@@ -67,7 +67,7 @@ def test_candidates_of_a_selection_are_submitted_and_one_is_chosen(slurm: Cluste
     chosen = table.loc[table["chosen"], "weight"].item()
     assert weights.made_by(tmp_path / trained)["settings"]["method"]["options"]["weight"] == chosen
     assert (tmp_path / "results/smoke/figures/selection.png").is_file()
-    planned = project.run("-n", trained, "results/smoke/selection/dd_snr.csv", config=SMOKE)
+    planned = project.run("-n", "--", trained, "results/smoke/selection/dd_snr.csv", config=SMOKE)
     assert "Nothing to be done" in planned.stdout + planned.stderr, planned.stdout + planned.stderr
 
 

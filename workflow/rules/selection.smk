@@ -69,6 +69,7 @@ if EXPERIMENT.selection.matches:
         wildcard_constraints:
             method=r"[\w-]+",
             value=rf"[\d.e+-]+|{plan.ITSELF}",
+        localrule: True
         params:
             settings=candidate_settings,
             seeds=EXPERIMENT.selection.seeds,
