@@ -10,31 +10,20 @@ import torch
 from torch import Tensor, nn
 
 import reference
+from attacked import attacked, attacked_subject
 from opnorm import analysis, data
 from opnorm.analysis._alignment_distance import above_zero, cosines
-from opnorm.analysis.subject import Samples, Subject
-from opnorm.attacks import projected_gradient_ascent
+from opnorm.analysis.subject import Subject
 from opnorm.errors import SettingsError
 from opnorm.models.classifier import Classifier, Normalise
-from opnorm.seeding import generator
 from opnorm.threat_model import ThreatModel
-from opnorm.weights import initialised
 
 EPSILONS = (0.1, 0.3, 1.0)
 
 
-def attacked(model: Classifier, x: Tensor, threat: ThreatModel, seed: int) -> Tensor:
-    """The analysed samples' perturbed images, as `opnorm.analysis.run` makes them."""
-    predicted = model(x).argmax(1)
-    return projected_gradient_ascent(model, x, predicted, threat, generator=generator(seed, "attacked samples"))
-
-
 @pytest.fixture
 def subject(cnn5: Classifier, images: Tensor, digits: dict[str, data.Split]) -> Subject:
-    threat = ThreatModel(2.0, 0.3, 3)
-    samples = Samples(torch.arange(8) + 5, images, attacked(cnn5, images, threat, 2), images, images)
-    untrained = initialised({"name": "cnn5", "channels": 1, "width": 2}, 0).double().eval()
-    return Subject(cnn5, untrained, samples, digits["test"], threat, seed=2)
+    return attacked_subject(cnn5, images, digits["test"])
 
 
 def test_at_the_training_epsilon_it_is_the_alignment_at_rank_1(subject: Subject) -> None:

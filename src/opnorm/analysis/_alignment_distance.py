@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from opnorm import lp
-from opnorm.analysis.subject import SAMPLES_AT_ONCE, Subject
+from opnorm.analysis.subject import SAMPLES_AT_ONCE, Subject, features
 from opnorm.analysis.tidy import tidy
 from opnorm.attacks import projected_gradient_ascent
 from opnorm.errors import SettingsError
@@ -37,14 +37,15 @@ def alignment_distance(subject: Subject, *, epsilons: Grid) -> pd.DataFrame:
     """
     radii = above_zero(epsilons, "alignment_distance.epsilons")
     v = dominant_singular_vectors(subject)
-    cosine = [cosines(_perturbation(subject, epsilon), v) for epsilon in radii]
+    threats = [ThreatModel(2.0, epsilon, subject.threat.iterations, bounds=subject.threat.bounds) for epsilon in radii]
+    cosine = [cosines(perturbation(subject, threat), v) for threat in threats]
     return tidy("cosine", torch.stack(cosine, 1), {"sample": subject.samples.index, "epsilon": radii})
 
 
 def dominant_singular_vectors(subject: Subject) -> Tensor:
     """v_1 (B, n) of the features' Jacobian at the clean samples, few samples at a time."""
-    parts = subject.samples.split(SAMPLES_AT_ONCE)
-    decomposed = (singular_vectors(InputJacobian(subject.model.features, part.images)) for part in parts)
+    function, parts = features(subject.model), subject.samples.split(SAMPLES_AT_ONCE)
+    decomposed = (singular_vectors(InputJacobian(function, part.images)) for part in parts)
     return torch.cat([Vh[:, 0] for _, _, Vh in decomposed])
 
 
@@ -66,10 +67,9 @@ def above_zero(grid: Grid, where: str) -> tuple[float, ...]:
     return radii
 
 
-def _perturbation(subject: Subject, epsilon: float) -> Tensor:
-    """x* - x (B, C, H, W) of an attack in the l2 ball of radius `epsilon`, all samples at once."""
+def perturbation(subject: Subject, threat: ThreatModel) -> Tensor:
+    """x* - x (B, C, H, W) of the analysed samples' attack in another ball, from the same start; all samples at once."""
     x = subject.samples.images
-    threat = ThreatModel(2.0, epsilon, subject.threat.iterations, bounds=subject.threat.bounds)
     with torch.no_grad():
         predicted = subject.model(x).argmax(1)
     # The stage of the analysed samples' attack, whose start this then is.

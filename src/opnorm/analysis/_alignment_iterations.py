@@ -9,13 +9,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from opnorm.analysis._alignment_distance import cosines
+from opnorm.analysis._alignment_distance import cosines, dominant_singular_vectors, perturbation
 from opnorm.analysis.subject import SAMPLES_AT_ONCE, Samples, Subject, features
 from opnorm.analysis.tidy import tidy
 from opnorm.attacks import projected_gradient_ascent
 from opnorm.jacobian import InputJacobian
-from opnorm.models.classifier import Classifier
-from opnorm.operator_norm import power_method, singular_vectors
+from opnorm.operator_norm import power_method
 from opnorm.options import Counts
 from opnorm.seeding import generator
 from opnorm.threat_model import ThreatModel
@@ -40,27 +39,23 @@ def alignment_iterations(subject: Subject, *, iterations: Counts = (1, 2, 5, 10,
     Returns:
         Columns sample, process, iterations, cosine in [0, 1].
     """
-    x = subject.samples.images
-    with torch.no_grad():
-        y = subject.model(x).argmax(1)
-    v, powers = _dominant_and_power_vectors(subject, iterations)
-    attacked = [_perturbation(subject, y, replace(subject.threat, iterations=k)) for k in iterations]
+    v = dominant_singular_vectors(subject)
+    attacked = [perturbation(subject, replace(subject.threat, iterations=k)) for k in iterations]
     tables = [
-        _table(subject.samples, INPUT_GRADIENT, (1,), [_input_gradient(subject.model, x, y)], v),
+        _table(subject.samples, INPUT_GRADIENT, (1,), [_input_gradient(subject)], v),
         _table(subject.samples, ATTACK, iterations, attacked, v),
-        _table(subject.samples, POWER_METHOD, iterations, list(powers), v),
+        _table(subject.samples, POWER_METHOD, iterations, _power_vectors(subject, iterations), v),
     ]
     return pd.concat(tables, ignore_index=True)
 
 
-def _dominant_and_power_vectors(subject: Subject, iterations: Counts) -> tuple[Tensor, Tensor]:
-    """v_1 (B, n), and v_k (len(iterations), B, n) of the power method, few samples at a time."""
-    dominant, powers = [], []
+def _power_vectors(subject: Subject, iterations: Counts) -> list[Tensor]:
+    """v_k (B, n) of the power method for each k, few samples at a time."""
+    function, found = features(subject.model), []
     for part in subject.samples.split(SAMPLES_AT_ONCE):
-        jacobian = InputJacobian(features(subject.model), part.images)
-        dominant.append(singular_vectors(jacobian)[2][:, 0])
-        powers.append(torch.stack(list(_power_iterates(jacobian, part.random_direction.flatten(1), iterations))))
-    return torch.cat(dominant), torch.cat(powers, 1)
+        jacobian, start = InputJacobian(function, part.images), part.random_direction.flatten(1)
+        found.append(torch.stack(list(_power_iterates(jacobian, start, iterations))))
+    return list(torch.cat(found, 1))
 
 
 def _power_iterates(jacobian: InputJacobian, start: Tensor, iterations: Counts) -> Iterator[Tensor]:
@@ -70,19 +65,16 @@ def _power_iterates(jacobian: InputJacobian, start: Tensor, iterations: Counts) 
         yield v
 
 
-def _input_gradient(model: Classifier, x: Tensor, y: Tensor) -> Tensor:
+def _input_gradient(subject: Subject) -> Tensor:
     """The gradient's direction (B, C, H, W): where a single step without a start and without bounds goes."""
-    ball = ThreatModel(2.0, 1.0, 1, bounds=None)
-    unused = generator(0, "input gradient", device=x.device)
-    return projected_gradient_ascent(model, x, y, ball, generator=unused, random_start=False, rescore=False) - x
-
-
-def _perturbation(subject: Subject, y: Tensor, threat: ThreatModel) -> Tensor:
-    """x* - x (B, C, H, W), all samples at once."""
     x = subject.samples.images
-    # The stage of the analysed samples' attack, whose start this then is.
-    random = generator(subject.seed, "attacked samples", device=x.device)
-    return projected_gradient_ascent(subject.model, x, y, threat, generator=random) - x
+    with torch.no_grad():
+        predicted = subject.model(x).argmax(1)
+    ball, unused = ThreatModel(2.0, 1.0, 1, bounds=None), generator(0, "input gradient", device=x.device)
+    point = projected_gradient_ascent(
+        subject.model, x, predicted, ball, generator=unused, random_start=False, rescore=False
+    )
+    return point - x
 
 
 def _table(samples: Samples, process: str, iterations: Counts, vectors: list[Tensor], v: Tensor) -> pd.DataFrame:
