@@ -7,3 +7,8 @@ REGISTRY = {
     "cifar100": "opnorm.datasets.cifar100:cifar100",
     "svhn": "opnorm.datasets.svhn:svhn",
 }
+
+PACKAGES = {"digits": {"sklearn": "scikit-learn"}} | {
+    name: {"torchvision": "torchvision"} for name in ("cifar10", "cifar10_small", "cifar100", "svhn")
+}
+"""What a dataset imports beyond what opnorm always does: by the name that is imported, the name that is installed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from opnorm import datasets
 from opnorm.errors import OpnormError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def refuse_missing(experiment: Experiment | None = None) -> None:
 
 def needed_by(experiment: Experiment) -> dict[str, str]:
     """Modules and their packages."""
-    found = ALWAYS | ({"sklearn": "scikit-learn"} if experiment.dataset == "digits" else {"torchvision": "torchvision"})
+    found = ALWAYS | datasets.PACKAGES.get(experiment.dataset, {})
     attacking = [experiment.analyses[name] for name in ("evaluation", "sanity") if name in experiment.analyses]
     if any(options.get("autoattack", True) for options in attacking):
         found[_ATTACKS] = _ATTACKS
