@@ -17,7 +17,9 @@ import pytest
 import yaml
 
 from opnorm import analysis, figures
+from opnorm.analysis import _theorem as analysed_theorem
 from opnorm.claims import evaluation, methods
+from opnorm.claims import theorem as claimed_theorem
 from opnorm.claims.claim import full_name, words
 from opnorm.claims.methods import Context, Method, describe
 from opnorm.claims.registry import CLAIMS, decidable, needed
@@ -414,3 +416,7 @@ def test_verdicts_need_no_torch() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
     light = "import sys, opnorm.claims.registry; assert 'pandas' not in sys.modules"
     subprocess.run([sys.executable, "-c", light], check=True)
+
+
+def test_cells_are_as_much_larger_than_the_theorems_balls_as_the_analysis_has_it() -> None:
+    assert claimed_theorem.FRACTION == analysed_theorem._FRACTION

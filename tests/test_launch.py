@@ -157,6 +157,7 @@ def test_a_scheduler_and_accounting_that_never_answer_do_not_keep_results_back(s
     scene.cluster.silent = True
     scene.clock.at(1000, lambda: [scene.train(0), scene.train(1)])
     scene.run()
+    assert [(scene.folder / f"models/{seed}").read_text() for seed in (0, 1)] == ["model 0", "model 1"]
 
 
 def test_a_failed_seed_is_shown_and_the_other_is_waited_for(scene, capsys):
@@ -178,6 +179,7 @@ def test_a_report_of_an_earlier_job_is_not_believed(scene):
     (scene.runs.folder(0) / "report.json").write_text('{"job": "0_0", "outcome": "failed", "error": "old"}')
     scene.clock.at(50, lambda: [scene.train(0), scene.train(1)])
     scene.run()
+    assert [(scene.folder / f"models/{seed}").read_text() for seed in (0, 1)] == ["model 0", "model 1"]
 
 
 @pytest.mark.parametrize(

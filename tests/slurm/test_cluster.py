@@ -54,6 +54,7 @@ def test_a_higher_partition_preempts_and_the_job_is_requeued(slurm: Cluster) -> 
     slurm.wait_for(high, "COMPLETED")
     wait_until(lambda: "run 1\n" in slurm.output_of(low), "the second run")
     wait_until(lambda: recorded(slurm, low) == ["PREEMPTED", "RUNNING"], "accounting")
+    assert slurm.state(low) == "RUNNING"
 
 
 def test_a_time_limit_signals_first_and_kills_later(slurm: Cluster) -> None:
@@ -103,6 +104,7 @@ def test_a_lost_node_requeues_its_jobs(slurm: Cluster) -> None:
     slurm.wait_for(job, "PENDING")
     slurm.start("slurmd")
     wait_until(lambda: "run 1\n" in slurm.output_of(job), "the second run")
+    assert slurm.state(job) == "RUNNING"
 
 
 def test_a_drained_node_takes_no_job_until_it_is_resumed(slurm: Cluster) -> None:
