@@ -399,7 +399,7 @@ def test_snakemakes_resources_become_sbatchs():
     assert (options["mem"], options["cpus_per_task"]) == ("8000M", 3)
     assert options["wckey"] is None
     assert "qos" not in options
-    assert submission_options({"runtime": 1}, 1)["signal_delay_s"] == 30
+    assert submission_options({"runtime": 1}, 1)["signal_delay_s"] == 15
     assert submission_options({"parallel_seeds": 7}, 1)["array_parallelism"] == 7
 
 

@@ -16,6 +16,9 @@ from opnorm.launch_job import TrainingJob
 # submitted from there.
 SITE_VARIABLES = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT")
 _SIGNAL_SECONDS = 120
+# A short job's warning: SLURM looks every 30 seconds which are due by the next look, so that it comes up to 30 seconds
+# early, and a process of 1 minute must have started by then to heed it.
+_SIGNAL_SECONDS_PER_MINUTE = 15
 # The controller or accounting may be slow; a launcher asks again later.
 _ANSWER_SECONDS = 60.0
 
@@ -108,7 +111,7 @@ def submission_options(resources: Mapping[str, Any], threads: int) -> dict[str, 
         # Since 22.05 a step does not take this over from its job.
         "srun_args": [f"--cpus-per-task={cpus}"],
         "array_parallelism": int(resources.get("parallel_seeds") or 256),
-        "signal_delay_s": min(_SIGNAL_SECONDS, minutes * 30),
+        "signal_delay_s": min(_SIGNAL_SECONDS, minutes * _SIGNAL_SECONDS_PER_MINUTE),
         "stderr_to_stdout": True,
         "wckey": None,
         "additional_parameters": {key: value for key, value in extra.items() if value},
