@@ -24,6 +24,7 @@ SMOKE = yaml.safe_load((Path(__file__).parents[1] / "config/smoke.yaml").read_te
 ANALYSES = {"linearity": {"distances": [0.0, 1.0]}, "robustness": {"l2": [1.0], "linf": [0.1]}}
 EXPERIMENT = Experiment.from_config(SMOKE | {"analyses": ANALYSES}, None, "smoke.yaml")
 RUNS = EXPERIMENT.runs("main")
+CAPTIONS = {"linearity": "", "robustness": "Robust", "accuracies": "Correct ``x``\n"}
 MADE_BY = {
     "time": "2020-12-06T00:00:00+00:00",
     "commit": {"hash": "0123abcd", "changed": ["src/opnorm/lp.py"]},
@@ -81,7 +82,7 @@ def _robustness(seed):
 @pytest.fixture
 def collected(results, tmp_path):
     """The folder of what was collected of them."""
-    collect(EXPERIMENT, results, tmp_path / "reference/smoke", MADE_BY)
+    collect(EXPERIMENT, results, tmp_path / "reference/smoke", MADE_BY, captions=CAPTIONS)
     return tmp_path / "reference/smoke"
 
 
@@ -101,7 +102,7 @@ def test_tables_and_pictures_are_kept_and_no_weights(results, collected):
 
 def test_collecting_again_leaves_nothing_behind(results, collected):
     (collected / "figures/old.csv").touch()
-    collect(EXPERIMENT, results, collected, MADE_BY)
+    collect(EXPERIMENT, results, collected, MADE_BY, captions=CAPTIONS)
     assert not (collected / "figures/old.csv").exists()
     assert [path.name for path in collected.parent.iterdir()] == ["smoke"]
 
@@ -130,7 +131,8 @@ def test_the_page_has_the_facts(collected):
         # 2.5 of 4 samples on average: those above 1 and above 0; attacked 1.5.
         "| Standard | 62.5 ± 23.9 (17.7) | 37.5 ± 23.9 (17.7) |",
         r"| c1 | 5.1 | a \| b | 0.512 [0.4, 0.6] | supported |",
-        "### accuracies (table2)\n\n![accuracies](figures/accuracies.png)",
+        "### accuracies (table2)\n\n![accuracies](figures/accuracies.png)\n\nCorrect `x`\n",
+        "![linearity](figures/linearity.png)\n\n### ",
     )
     for fact in facts:
         assert fact in page, fact
@@ -139,10 +141,10 @@ def test_the_page_has_the_facts(collected):
 
 def test_a_missing_figure_is_named_and_none_at_all_refused(results, tmp_path):
     whole = replace(EXPERIMENT, analyses={**EXPERIMENT.analyses, "spectrum": {}})
-    collect(whole, results, tmp_path / "kept", MADE_BY)
+    collect(whole, results, tmp_path / "kept", MADE_BY, captions=CAPTIONS)
     assert "Not made: spectrum." in (tmp_path / "kept/README.md").read_text()
     with pytest.raises(FileError, match="no figures there; run the experiment first"):
-        collect(EXPERIMENT, Files(str(tmp_path / "nothing")), tmp_path / "kept", MADE_BY)
+        collect(EXPERIMENT, Files(str(tmp_path / "nothing")), tmp_path / "kept", MADE_BY, captions=CAPTIONS)
     assert (tmp_path / "kept/README.md").exists()
 
 
@@ -150,13 +152,13 @@ def test_too_much_for_git_is_refused(results, collected, monkeypatch):
     before = (collected / "README.md").read_bytes()
     monkeypatch.setattr(collecting, "LARGEST", 1000)
     with pytest.raises(FileError, match=r"MiB would be kept, more than 0; the largest is figures/\w+\.png"):
-        collect(EXPERIMENT, results, collected, MADE_BY)
+        collect(EXPERIMENT, results, collected, MADE_BY, captions=CAPTIONS)
     assert (collected / "README.md").read_bytes() == before
 
 
 def test_a_large_pdf_is_left_out(results, tmp_path, monkeypatch):
     monkeypatch.setattr(collecting, "_LARGEST_PDF", 10)
-    collect(EXPERIMENT, results, tmp_path / "kept", MADE_BY)
+    collect(EXPERIMENT, results, tmp_path / "kept", MADE_BY, captions=CAPTIONS)
     assert not list(tmp_path.glob("kept/figures/*.pdf"))
     assert len(list(tmp_path.glob("kept/figures/*.png"))) == 3
 

@@ -115,6 +115,11 @@ def caption(figure: str, captions: Path) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
+def captions(experiment: Experiment, folder: Path) -> dict[str, str]:
+    """The text of each figure of an experiment, from `folder`; empty if there is none."""
+    return {name: caption(name, folder) for name in experiment.figures()}
+
+
 def report_context(experiment: Experiment) -> FigureContext:
     """What the report has to know of an experiment, with its own threat model: that of the last group."""
     return figure_context(experiment, *reversed(figures.groups()))

@@ -18,6 +18,7 @@ rule reference:
     params:
         config=config,
         choices=lambda wildcards: chosen_numbers(*METHODS),
+        captions=plan.captions(EXPERIMENT, Path(workflow.current_basedir) / "../report"),
         code=plan.reference_code(),
     message:
         f"Collecting {EXPERIMENT.name} in {REFERENCE}"

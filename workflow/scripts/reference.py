@@ -16,4 +16,5 @@ with running(snakemake.log[0]):
         Files(str(Path(snakemake.input.provenance).parent)),
         Path(snakemake.output[0]).parent,
         json.loads(Path(snakemake.input.provenance).read_text(encoding="utf-8")),
+        captions=snakemake.params.captions,
     )

@@ -49,7 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--minutes", type=float, default=math.inf, help="stop before so much time is over")
     run.add_argument("--device", default="auto", help="a torch device (default: the GPU where there is one)")
     run.add_argument("--threads", type=int, default=1, help="of the CPU (default: 1)")
-    commands.add_parser("collect", parents=[shared], help="gather tables, figures and provenance in DIR/reference")
+    collected = commands.add_parser(
+        "collect", parents=[shared], help="gather tables, figures and provenance in DIR/reference"
+    )
+    collected.add_argument(
+        "--captions", type=Path, default=Path("workflow/report"), help="folder of the figures' texts"
+    )
     written = commands.add_parser("table", help="write the table of claims in README.md from results/reference")
     written.add_argument("--readme", type=Path, default=Path("README.md"), help="another text")
     return parser
@@ -76,18 +81,19 @@ def _run(chosen: argparse.Namespace) -> int:
 
 
 def _collect(chosen: argparse.Namespace) -> int:
-    from opnorm.plan import Files
+    from opnorm import plan
     from opnorm.reference.collect import collect
     from opnorm.reference.configuration import read_experiment
     from opnorm.reference.run import provenance_of
     from opnorm.reference.steps import Steps
 
     experiment, _ = read_experiment(chosen.file, chosen.config)
-    files = Files(f"{chosen.out}/{experiment.name}")
+    files = plan.Files(f"{chosen.out}/{experiment.name}")
     destination = Path(chosen.out) / "reference" / experiment.name
     steps = Steps(experiment, files)
     made_by = provenance_of(steps)
-    collect(steps.decided().experiment, files, destination, made_by)
+    captions = plan.captions(experiment, chosen.captions)
+    collect(steps.decided().experiment, files, destination, made_by, captions=captions)
     print(f"collected in {destination}")
     return 0
 

@@ -25,7 +25,9 @@ _LARGEST_PDF = 200 * 2**10
 _HISTORY = ("loss", "accuracy", "test_accuracy")
 
 
-def collect(experiment: Experiment, files: Files, destination: Path, made_by: Mapping[str, Any]) -> None:
+def collect(
+    experiment: Experiment, files: Files, destination: Path, made_by: Mapping[str, Any], *, captions: Mapping[str, str]
+) -> None:
     """Gather what there is of an experiment's tables and figures in `destination`, in place of what is there.
 
     Args:
@@ -35,6 +37,7 @@ def collect(experiment: Experiment, files: Files, destination: Path, made_by: Ma
             what they need to be drawn again, history.csv a row for each training; further claims.csv, selection/,
             provenance.json and a README.md.
         made_by: what `provenance.record` found when the results were made.
+        captions: what each figure shows, as `plan.captions` has it.
 
     Raises:
         FileError: there are no figures, or more than `LARGEST` bytes.
@@ -42,7 +45,7 @@ def collect(experiment: Experiment, files: Files, destination: Path, made_by: Ma
     aside = destination.with_name(f".{destination.name}")
     shutil.rmtree(aside, ignore_errors=True)
     try:
-        _gather(experiment, files, aside, made_by)
+        _gather(experiment, files, aside, made_by, captions)
         _refuse_large(aside)
         shutil.rmtree(destination, ignore_errors=True)
         aside.replace(destination)
@@ -50,7 +53,9 @@ def collect(experiment: Experiment, files: Files, destination: Path, made_by: Ma
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _gather(experiment: Experiment, files: Files, folder: Path, made_by: Mapping[str, Any]) -> None:
+def _gather(
+    experiment: Experiment, files: Files, folder: Path, made_by: Mapping[str, Any], captions: Mapping[str, str]
+) -> None:
     drawn = [name for name in experiment.figures() if Path(files.figure(name, "csv")).is_file()]
     if not drawn:
         raise FileError(f"{files.folder}/figures: no figures there; run the experiment first")
@@ -69,7 +74,7 @@ def _gather(experiment: Experiment, files: Files, folder: Path, made_by: Mapping
     write_csv(histories(experiment, files), folder / "history.csv")
     chosen = plan.numbers_by_rule(experiment)
     provenance.write({**made_by, "chosen": chosen} if chosen else made_by, folder / "provenance.json")
-    write_text(readme(experiment, folder, made_by), folder / "README.md")
+    write_text(readme(experiment, folder, made_by, captions), folder / "README.md")
 
 
 def _pictures(files: Files, name: str) -> Iterator[Path]:

@@ -16,13 +16,14 @@ from opnorm.settings import Experiment
 _VERSIONS = ("python", "torch", "torchvision", "numpy", "pandas", "matplotlib")
 
 
-def readme(experiment: Experiment, folder: Path, made_by: Mapping[str, Any]) -> str:
+def readme(experiment: Experiment, folder: Path, made_by: Mapping[str, Any], captions: Mapping[str, str]) -> str:
     """What was run, where, how long it took, and what came out.
 
     Args:
         experiment: what was run, with numbers for what its rules chose.
         folder: with the collected files.
         made_by: what `provenance.record` found when the results were made.
+        captions: what each figure shows, as `plan.captions` has it.
     """
     parts = (
         _title(experiment),
@@ -30,7 +31,7 @@ def readme(experiment: Experiment, folder: Path, made_by: Mapping[str, Any]) -> 
         _chosen(experiment, folder / "figures/selection.png"),
         _accuracies(experiment, folder / "figures/accuracies.csv"),
         _claims(folder / "claims.csv"),
-        _figures(experiment, folder / "figures"),
+        _figures(experiment, folder / "figures", captions),
     )
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -115,17 +116,24 @@ def _claims(path: Path) -> str:
     return "## Claims\n\n" + table(("claim", "section", "statement", "estimate [interval]", "verdict"), rows)
 
 
-def _figures(experiment: Experiment, folder: Path) -> str:
+def _figures(experiment: Experiment, folder: Path, captions: Mapping[str, str]) -> str:
     parts = ["## Figures"]
     for name in experiment.figures():
         if (folder / f"{name}.png").is_file():
             paper = ", ".join(figures.REGISTRY[name].paper)
             title = f"{name} ({paper})" if paper else name
-            parts.append(f"### {title}\n\n![{name}](figures/{name}.png)")
+            picture = f"![{name}](figures/{name}.png)"
+            parts += [f"### {title}", picture, *_caption(captions.get(name, ""))]
     missing = [name for name in experiment.figures() if not (folder / f"{name}.csv").is_file()]
     if missing:
         parts.append(f"Not made: {', '.join(missing)}.")
     return "\n\n".join(parts)
+
+
+def _caption(text: str) -> list[str]:
+    """A paragraph of Markdown, from reStructuredText with no more than ``literals``; none if there is no text."""
+    text = text.strip().replace("``", "`")
+    return [text] if text else []
 
 
 def _count(number: int, word: str) -> str:
