@@ -25,6 +25,7 @@ from benchmarks.side_by_side import device, hardware, seconds
 from opnorm import data, weights
 from opnorm.attacks import projected_gradient_ascent
 from opnorm.models.classifier import Classifier
+from opnorm.modes import prepare_torch
 from opnorm.threat_model import ThreatModel
 
 THREATS = (ThreatModel(2.0, 0.5, 10), ThreatModel(math.inf, 0.1, 10))
@@ -117,7 +118,7 @@ def accuracy(model: Classifier, attack: Attack, x: Tensor, y: Tensor, threat: Th
 
 def main() -> None:
     """Print the table."""
-    torch.set_num_threads(1)
+    prepare_torch(1)
     print(hardware())
     if sys.argv[1:2] == ["--cifar10"]:
         x, y = cifar10(300)

@@ -15,12 +15,13 @@ from opnorm import weights
 from opnorm.analysis.subject import features
 from opnorm.jacobian import InputJacobian
 from opnorm.lanczos import DominantSingularValue, dominant_singular_value
+from opnorm.modes import prepare_torch
 from opnorm.operator_norm import singular_values
 
 
 def main() -> None:
     """Print the table."""
-    torch.set_num_threads(1)
+    prepare_torch(1)
     gpu = device() == "cuda"
     defaults = ["128", "200", "5"] if gpu else ["16", "16", "3"]
     width, points, rounds = (int(given) for given in [*sys.argv[1:4], *defaults[len(sys.argv[1:4]) :]])

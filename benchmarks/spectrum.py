@@ -20,6 +20,7 @@ from benchmarks.side_by_side import device, hardware, seconds
 from opnorm.analysis.subject import features
 from opnorm.jacobian import InputJacobian
 from opnorm.models.classifier import Classifier
+from opnorm.modes import prepare_torch
 from opnorm.operator_norm import singular_values
 
 COPIES, AT_ONCE = 3200, 100
@@ -115,7 +116,7 @@ def _distance(a: Any, b: Any) -> float:
 
 def main() -> None:
     """Print the table."""
-    torch.set_num_threads(1)
+    prepare_torch(1)
     gpu = device() == "cuda"
     defaults = [128, 200, 3] if gpu else [16, 2, 3]
     width, samples, rounds = (int(given) for given in [*sys.argv[1:], *defaults[len(sys.argv) - 1 :]])

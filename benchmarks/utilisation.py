@@ -22,7 +22,7 @@ from benchmarks.networks import cifar10, cnn7
 from benchmarks.side_by_side import device, hardware, seconds
 from opnorm import training
 from opnorm.models.classifier import Classifier
-from opnorm.modes import precision
+from opnorm.modes import precision, prepare_torch
 
 ITERATIONS = training_step.THREAT.iterations
 # Passes of a step that end at the images; one more ends at the parameters.
@@ -87,7 +87,7 @@ def operations(step: Callable[[], None]) -> float:
 
 def main() -> None:
     """Print the table."""
-    torch.set_num_threads(1)
+    prepare_torch(1)
     gpu = device() == "cuda"
     width = int(sys.argv[1]) if len(sys.argv) > 1 else 128 if gpu else 16
     batch = int(sys.argv[2]) if len(sys.argv) > 2 else 500 if gpu else 100

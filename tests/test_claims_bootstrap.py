@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from opnorm.claims.bootstrap import LEVEL, RESAMPLES, interval, scattered_means
+from opnorm.claims.bootstrap import LEVEL, RESAMPLES, interval, scattered_means, unseen
 
 # Student's 97.5 % points for 1 and 2 degrees of freedom, and the normal one.
 STUDENT = {2: 12.706, 3: 4.303}
@@ -58,6 +58,12 @@ def test_where_only_seeds_differ_it_is_students_interval(S: int) -> None:
 def test_where_only_samples_differ_it_is_that_of_a_mean() -> None:
     values = np.broadcast_to(np.random.default_rng(1).standard_normal((1, 400, 1)), (3, 400, 1))
     assert width(values) == pytest.approx(2.0 * NORMAL * values[0].std(ddof=1) / 20.0, rel=0.1)
+
+
+@pytest.mark.parametrize("samples", [1, 50, 2000])
+def test_what_none_of_some_samples_showed_is_bounded_exactly(samples: int) -> None:
+    # A share as large as this would be missed by all of them with the probability of one tail.
+    assert (1.0 - unseen(samples)) ** samples == pytest.approx((1.0 - LEVEL) / 2.0)
 
 
 def test_seeds_that_differ_widen_the_interval() -> None:

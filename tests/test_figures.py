@@ -482,7 +482,15 @@ def test_the_evaluation_shows_the_summary_from_no_attack_to_all() -> None:
     for axes, norm in zip(figure.axes, ("2", "inf"), strict=True):
         part = summary[summary["norm"] == norm]
         labels = [label.get_text() for label in axes.get_yticklabels()]
-        assert labels == ["clean", "PGA-50", "PGA-200", "PGA-200, 5 starts", "Square", "AutoAttack", "worst case"]
+        assert labels == [
+            "clean",
+            "PGA-50",
+            "PGA-200",
+            "PGA-200, 5 starts",
+            "Square",
+            "AutoAttack",
+            "all attacks together",
+        ]
         order = ["clean", "pga_50", "pga_200", "pga_200x5", "square", "autoattack", "worst_case"]
         for container, method in zip(axes.containers, METHODS, strict=True):
             own = part[part["method"] == method].set_index("attack")["mean"][order]

@@ -62,9 +62,9 @@ def test_without_a_sufficient_radius_the_largest_share_is_named():
     [
         ([0.99, 0.97, 0.94], 0.96, 1.0),
         ([0.99, 0.97, 0.94], 0.90, 2.0),
-        # As far above as below: the smaller.
-        ([0.98, 0.96, 0.92], 0.94, 1.0),
-        ([0.7 + 0.2, 0.9, 0.5], 0.9, 0.0),
+        # As far above as below, and twice the same: the larger.
+        ([0.98, 0.96, 0.92], 0.94, 2.0),
+        ([0.7 + 0.2, 0.9, 0.5], 0.9, 1.0),
         # Not monotone.
         ([0.90, 0.99, 0.951], 0.95, 2.0),
     ],

@@ -302,11 +302,16 @@ def test_bfloat16_trains_float32_weights_close_to_those_of_float32(splits, tmp_p
     assert 0.0 < (first[0] - first[1]).abs().mean() < 0.5 * OPTIMIZATION.learning_rate
 
 
-@pytest.mark.parametrize("objective", ["adversarial", "data_dependent_snr"])
+TWICE_DIFFERENTIATED = {"input_gradient": {"weight": 0.01}, "frobenius": {"weight": 0.01, "projections": 2}}
+"""Objectives whose gradient is differentiated once more, which compiled code cannot be."""
+
+
+@pytest.mark.parametrize("objective", ["adversarial", "data_dependent_snr", *TWICE_DIFFERENTIATED])
 def test_compiled_training_steps_are_those_of_the_plain_network(objective, splits, tmp_path, monkeypatch):
     # Compiled networks are not folded, and an ascent magnifies rounding: the plain one is not folded here either.
     monkeypatch.setattr(attacks, "folded", lambda model: model)
-    plain = train(splits, tmp_path / "plain", settings(objective, epochs=1))
+    chosen = settings(objective, TWICE_DIFFERENTIATED.get(objective), epochs=1)
+    plain = train(splits, tmp_path / "plain", chosen)
     prepared = training._Training.__init__
 
     def compiled(self, *args, **kwargs):
@@ -318,10 +323,10 @@ def test_compiled_training_steps_are_those_of_the_plain_network(objective, split
     calls = torch._dynamo.utils.counters
     calls.clear()
     try:
-        fast = train(splits, tmp_path / "compiled", settings(objective, epochs=1))
+        fast = train(splits, tmp_path / "compiled", chosen)
     finally:
         torch._dynamo.reset()
-    assert calls["stats"]["unique_graphs"] >= 1
+    assert (calls["stats"]["unique_graphs"] >= 1) == (objective not in TWICE_DIFFERENTIATED)
     assert not calls["graph_break"]
     for a, b in zip(plain.model.parameters(), fast.model.parameters(), strict=True):
         assert torch.allclose(a, b, rtol=1e-3, atol=1e-4)

@@ -196,6 +196,8 @@ def _rows_at_once(inputs: Tensor, d: int) -> int:
     if inputs.device.type != "cuda":
         return 1
     free, _ = torch.cuda.mem_get_info(inputs.device)
+    # What torch keeps for tensors to come is free as well.
+    free += torch.cuda.memory_reserved(inputs.device) - torch.cuda.memory_allocated(inputs.device)
     per_row = _BACKWARD_PER_INPUT * inputs.numel() * inputs.element_size()
     fitting = free // (2 * max(per_row, 1))
     return max(1, min(d, fitting, _SATURATING_BATCH // max(len(inputs), 1)))

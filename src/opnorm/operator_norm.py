@@ -30,8 +30,8 @@ __all__ = [
 
 # Sign vectors of at most this many entries are enumerated: 2^15 of them up to a common sign.
 ENUMERATION_LIMIT = 16
-# Entries of the largest temporary tensor: 32 MiB in float64.
-_ELEMENTS = 2**22
+# Entries of the largest temporary tensor, on a CPU and on a GPU: 32 MiB and 1 GiB in float64.
+_ELEMENTS, _ELEMENTS_ON_GPU = 2**22, 2**27
 _STARTS, _FINALISTS = 32, 4
 _ROUNDS, _ITERATIONS_PER_ROUND = 20, 5
 # Relative rise in a round at which a power method has arrived.
@@ -202,8 +202,8 @@ def _dense(jacobian: Jacobian) -> Tensor:
 def _parts(J: Tensor) -> tuple[Tensor, ...]:
     """The batch in pieces that bound the memory of what is computed for each."""
     _, d, n = J.shape
-    size = max(1, _ELEMENTS // (max(d, _STARTS) * n))
-    return torch.split(J, size)
+    elements = _ELEMENTS_ON_GPU if J.is_cuda else _ELEMENTS
+    return torch.split(J, max(1, elements // (max(d, _STARTS) * n)))
 
 
 def _solver(d: int, n: int, p: float, q: float) -> _Solver:

@@ -191,9 +191,12 @@ def choose_epsilon(table: pd.DataFrame, share: float) -> float:
 
 
 def choose_value(table: pd.DataFrame, option: str, target: float) -> float:
-    """The value in `table` (columns `option`, accuracy) whose accuracy is closest to `target`; of several the least."""
+    """The value in `table` (columns `option`, accuracy) whose accuracy is closest to `target`; of several the largest.
+
+    Where accuracy hardly depends on a weight, the largest is the strongest regulariser that costs no more.
+    """
     distance = (table["accuracy"] - target).abs()
-    return float(table.loc[distance <= distance.min() + _ROUNDING, option].min())
+    return float(table.loc[distance <= distance.min() + _ROUNDING, option].max())
 
 
 def epsilon_table(measured: pd.DataFrame, rule: EpsilonRule) -> pd.DataFrame:

@@ -16,6 +16,8 @@ for seeds in SEEDS:
             f"{BENCHMARKS}/train/{{method}}.tsv"
         wildcard_constraints:
             method=methods_with(seeds),
+        # The longest jobs begin first; what measures finished networks finds its place beside them.
+        priority: 1
         # On a cluster this job only submits others and waits for them.
         localrule: True
         conda:

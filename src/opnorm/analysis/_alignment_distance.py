@@ -37,9 +37,16 @@ def alignment_distance(subject: Subject, *, epsilons: Grid) -> pd.DataFrame:
     """
     radii = above_zero(epsilons, "alignment_distance.epsilons")
     v = dominant_singular_vectors(subject)
-    threats = [ThreatModel(2.0, epsilon, subject.threat.iterations, bounds=subject.threat.bounds) for epsilon in radii]
-    cosine = [cosines(perturbation(subject, threat), v) for threat in threats]
+    cosine = [cosines(perturbation(subject, _l2_ball(subject.threat, epsilon)), v) for epsilon in radii]
     return tidy("cosine", torch.stack(cosine, 1), {"sample": subject.samples.index, "epsilon": radii})
+
+
+def _l2_ball(threat: ThreatModel, epsilon: float) -> ThreatModel:
+    """The experiment's attack in an l2 ball of another radius; a finite step is the same part of the radius."""
+    step = threat.step_size
+    if step is not None and threat.epsilon > 0.0:
+        step *= epsilon / threat.epsilon
+    return ThreatModel(2.0, epsilon, threat.iterations, step, threat.bounds)
 
 
 def dominant_singular_vectors(subject: Subject) -> Tensor:

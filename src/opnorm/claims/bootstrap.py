@@ -56,6 +56,12 @@ def interval(statistic: Floats) -> tuple[float, float, float]:
     return float(statistic[0]), float(low), float(high)
 
 
+def unseen(samples: int) -> float:
+    """The largest share of all inputs that could answer otherwise where none of so many samples did, with the tail
+    probability of `interval` (Clopper and Pearson 1934): no resample of what is all alike shows it."""
+    return float(1.0 - ((1.0 - LEVEL) / 2.0) ** (1.0 / samples))
+
+
 def _seed_deviations(values: Floats, seeds: Sequence[int]) -> Floats:
     """How the mean over seeds deviates (RESAMPLES, K): by Student's t times the seeds' standard error."""
     S, _, K = values.shape

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from opnorm.claims.claim import Case, Cases
-from opnorm.claims.methods import LINF, MAIN, Context, Method, Role, adversarial, any_method, data_dependent, mixed
+from opnorm.claims.methods import LINF, MAIN, Context, Method, Role, adversarial, any_method
 
 DIRECTIONS = ("random", "adversarial")
 
@@ -44,16 +44,6 @@ def in_linf(role: Role, other: Role, group: str = LINF) -> Cases:
         ]
 
     return cases
-
-
-def mixtures(context: Context) -> list[Case]:
-    """Each mixture with the two that are mixed."""
-    return [
-        case(context, mixture, attacked, penalised)
-        for mixture in context.those(mixed, None)
-        for attacked in context.first(adversarial)
-        for penalised in context.first(data_dependent)
-    ]
 
 
 def together(at_least: int) -> Cases:

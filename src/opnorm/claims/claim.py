@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from opnorm.attack_names import attack_label
 from opnorm.claims.methods import Context, Method
 from opnorm.claims.verdict import Rule
 
@@ -118,7 +119,7 @@ def where(**columns: Any) -> tuple[tuple[str, Any], ...]:
 def words(text: str, of: Case) -> str:
     """A statement, or a statistic in words, with the placeholders filled."""
     labels = [method.label for method in of.methods]
-    return text.format(*labels, all=", ".join(labels), detail=of.detail)
+    return text.format(*labels, all=", ".join(labels), detail=attack_label(of.detail))
 
 
 def full_name(claim: Claim, of: Case) -> str:

@@ -148,11 +148,6 @@ def difference(numbers: Sequence[Floats]) -> Floats:
     return left - right
 
 
-def above_mean_of_others(numbers: Sequence[Floats]) -> Floats:
-    """The first minus the mean of all others."""
-    return numbers[0] - average(numbers[1:])
-
-
 def ratio_of_ratios(numbers: Sequence[Floats]) -> Floats:
     """(a / c) / (b / d) of a, b of one method and c, d of another."""
     a, b, c, d = numbers

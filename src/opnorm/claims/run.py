@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from opnorm.claims.bootstrap import interval, scattered_means
+from opnorm.claims.bootstrap import interval, scattered_means, unseen
 from opnorm.claims.claim import Case, Claim, Floats, Measure, Rows, full_name, words
 from opnorm.claims.methods import Context, Method
 from opnorm.claims.reductions import NotMeasuredError
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Path = str | os.PathLike[str]
+# The column of answers that are right or wrong, of which a few may all be alike by chance.
+_ANSWER = "correct"
 COLUMNS = (
     "claim", "section", "statement", "statistic", "estimate", "low", "high", "criterion", "verdict", "figure", "seeds",
     "samples",
@@ -144,6 +146,9 @@ def _row(claim: Claim, of: Case, curves: Curves) -> dict[str, Any]:
     used = [(measure, curve.of(seeds)) for measure, curve in used]
     numbers = [measure.reduction(scattered_means(curve.values, curve.seeds), curve.axis) for measure, curve in used]
     estimate, low, high = interval(claim.statistic.combination(numbers))
+    samples = min(curve.values.shape[1] for _, curve in used)
+    if low == high and all(measure.rows.value == _ANSWER for measure, _ in used):
+        low, high = low - unseen(samples), high + unseen(samples)
     return {
         "claim": full_name(claim, of),
         "section": claim.section,
@@ -156,7 +161,7 @@ def _row(claim: Claim, of: Case, curves: Curves) -> dict[str, Any]:
         "verdict": claim.rule.decide(low, high),
         "figure": claim.statistic.figure,
         "seeds": min(len(curve.seeds) for _, curve in used),
-        "samples": min(curve.values.shape[1] for _, curve in used),
+        "samples": samples,
     }
 
 

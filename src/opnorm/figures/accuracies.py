@@ -48,7 +48,7 @@ def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
     for epsilon in summary["epsilon"].unique():
         _write(axes, -1, epsilon, "● clean" if epsilon == 0.0 else rf"○ $\epsilon = {epsilon:g}$")
     rows_from_top(axes, [context.label(method) for method in methods])
-    axes.set_xlim(0.0, 1.0)
+    axes.set_xlim(-0.03, 1.04)
     percent_axis(axes.xaxis)
     axes.set_xlabel(f"accuracy on {context.dataset} (%)")
     return figure

@@ -21,4 +21,4 @@ def summarise(table: pd.DataFrame, context: FigureContext) -> pd.DataFrame:
 @style.paper_style()
 def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
     """The dominant singular value at a distance from the data; adversarial directions are dashed."""
-    return over_distance(summary, context, r"dominant singular value $\sigma_1$")
+    return over_distance(summary, context, "dominant singular value $\\sigma_1$\n(features per pixel unit)")

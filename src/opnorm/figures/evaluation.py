@@ -6,22 +6,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from opnorm.attack_names import attack_label, attack_order
 from opnorm.figures import style
 from opnorm.figures.context import FigureContext
-from opnorm.figures.panels import beside, drawn_methods, length_label, percent_axis, rows_from_top
+from opnorm.figures.panels import beside, drawn_methods, length_label, mark_beside, percent_axis, rows_from_top
 from opnorm.figures.summary import summarise_methods
 
 KEYS = {"method": str, "norm": str, "epsilon": float, "attack": str}
 
-_NAMES = {
-    "clean": "clean",
-    "apgd_ce": "APGD-CE",
-    "apgd_t": "APGD-T",
-    "fab_t": "FAB-T",
-    "square": "Square",
-    "autoattack": "AutoAttack",
-    "worst_case": "worst case",
-}
 _ROW_HEIGHT = 0.16
 
 
@@ -33,9 +25,9 @@ def summarise(table: pd.DataFrame, context: FigureContext) -> pd.DataFrame:
 
 @style.paper_style()
 def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
-    """A panel per ball; a row per attack, from none to all, and in it a marker per method with its number beside."""
+    """A panel per ball and a row per attack, with a marker per method, whose numbers stand beside in columns."""
     balls = sorted(set(zip(summary["norm"], summary["epsilon"], strict=True)))
-    names = sorted(summary["attack"].unique(), key=_order)
+    names = sorted(summary["attack"].unique(), key=attack_order)
     methods = drawn_methods(summary, context)
     height = len(balls) * (0.75 + _ROW_HEIGHT * len(names)) + 0.15 * (1 + len(methods) // 4)
     figure = Figure(figsize=(style.DOUBLE_COLUMN_WIDTH, height), layout="constrained")
@@ -49,22 +41,6 @@ def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
     return figure
 
 
-def attack_label(attack: str) -> str:
-    """What a reader calls the attack "pga_200x5": "PGA-200, 5 starts"."""
-    if attack in _NAMES:
-        return _NAMES[attack]
-    iterations, _, starts = attack.removeprefix("pga_").partition("x")
-    return f"PGA-{iterations}" + (f", {starts} starts" if starts else "")
-
-
-def _order(attack: str) -> tuple[int, int, int]:
-    """No attack first, then projected gradient ascent by its length, then AutoAttack's, then all of them."""
-    if attack in _NAMES:
-        return (0 if attack == "clean" else 2, list(_NAMES).index(attack), 0)
-    iterations, _, starts = attack.removeprefix("pga_").partition("x")
-    return (1, int(iterations), int(starts or 1))
-
-
 def _draw_panel(axes: Axes, part: pd.DataFrame, names: list[str], methods: list[str], context: FigureContext) -> None:
     for column, method in enumerate(methods):
         own = part[part["method"] == method].set_index("attack")
@@ -76,9 +52,10 @@ def _draw_panel(axes: Axes, part: pd.DataFrame, names: list[str], methods: list[
             elinewidth=0.8, markerfacecolor="none" if appearance.layer else appearance.colour,
             label=context.label(method),
         )  # fmt: skip
+        offset = 14.0 + 22.0 * column
+        mark_beside(axes, -0.9, offset, appearance)
         for place, value in zip(places, mean, strict=True):
-            offset = 14.0 + 22.0 * column
             beside(axes, place, offset, f"{100 * value:.1f}", fontsize=6.5, color=appearance.colour)
     rows_from_top(axes, [attack_label(name) for name in names])
-    axes.set_xlim(-0.02, 1.0)
+    axes.set_xlim(-0.02, 1.02)
     percent_axis(axes.xaxis)

@@ -48,7 +48,7 @@ def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
         axes.set_title(rf"$\ell_{{{exponent(norm)}}}$ attacks of radius $\epsilon$")
         axes.set_xlabel("share of adversarial training (0: d.d. SNR)")
     percent_axis(row[0].yaxis)
-    row[0].set_ylim(0.0, 1.02)
+    row[0].set_ylim(-0.02, 1.02)
     row[0].set_ylabel(f"accuracy on {context.dataset} (%)")
     return figure
 

@@ -21,4 +21,4 @@ def summarise(table: pd.DataFrame, context: FigureContext) -> pd.DataFrame:
 @style.paper_style()
 def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
     """Deviation over distance; adversarial directions are dashed."""
-    return over_distance(summary, context, r"deviation from linearity ($\ell_2$)")
+    return over_distance(summary, context, "deviation from linearity\n($\\ell_2$, features)")

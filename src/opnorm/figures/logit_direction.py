@@ -72,6 +72,6 @@ def _legend() -> list[Line2D]:
     return [
         handle("clean inputs", "o", "black", "black"),
         handle("adversarial inputs", "o", "black", "white"),
-        handle(r"$d$ of cross-entropy: softmax$(z) - e_y$", "s", "black", "black"),
+        handle(r"in colour: $d$ = softmax$(z) - e_y$, $y$ predicted", "", "black", "black"),
         handle("random $d$ that sums to zero", "*", gray, gray),
     ]

@@ -16,5 +16,5 @@ __all__ = ["KEYS", "draw", "summarise"]
 def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
     """As `dominant_singular_value`, which shows the features'."""
     figure = dominant_singular_value.draw(summary, context)
-    figure.axes[0].set_ylabel(r"dominant singular value $\sigma_1$ of $J_f$")
+    figure.axes[0].set_ylabel("dominant singular value $\\sigma_1$ of $J_f$\n(logits per pixel unit)")
     return figure

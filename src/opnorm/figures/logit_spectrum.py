@@ -16,5 +16,5 @@ __all__ = ["KEYS", "draw", "summarise"]
 def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
     """As `spectrum`, which shows the features'."""
     figure = spectrum.draw(summary, context)
-    figure.axes[0].set_ylabel(r"singular value $\sigma_r$ of $J_f$")
+    figure.axes[0].set_ylabel("singular value $\\sigma_r$ of $J_f$\n(logits per pixel unit)")
     return figure

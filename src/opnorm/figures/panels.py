@@ -12,6 +12,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
+from matplotlib.transforms import ScaledTranslation
 
 from opnorm.figures import style
 from opnorm.figures.context import RANDOM, FigureContext
@@ -163,6 +164,15 @@ def beside(axes: Axes, row: float, offset: float, text: str, **font: Any) -> Non
     axes.annotate(
         text, (1.0, row), (offset, 0.0), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
         ha="center", va="center", annotation_clip=False, **font,
+    )  # fmt: skip
+
+
+def mark_beside(axes: Axes, row: float, offset: float, appearance: style.Look) -> None:
+    """A method's marker in the place where `beside` writes."""
+    right = axes.get_yaxis_transform() + ScaledTranslation(offset / 72.0, 0.0, axes.figure.dpi_scale_trans)
+    axes.plot(
+        1.0, row, transform=right, clip_on=False, linestyle="none", marker=appearance.marker, markersize=3.5,
+        color=appearance.colour, markerfacecolor="none" if appearance.layer else appearance.colour,
     )  # fmt: skip
 
 

@@ -30,6 +30,6 @@ def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
             style.training_epsilon(axes, context.epsilon)
         axes.set_xlabel(length_label(norm, r"perturbation $\epsilon$"))
     percent_axis(row[0].yaxis)
-    row[0].set_ylim(0.0, 1.0)
+    row[0].set_ylim(-0.02, 1.02)
     row[0].set_ylabel(f"accuracy on {context.dataset} (%)")
     return figure

@@ -26,5 +26,5 @@ def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
     curves(axes, summary, context, "rank", column="inputs")
     rank_axis(axes)
     axes.set_ylim(0.0, 1.05 * summary["mean"].max())
-    axes.set_ylabel(r"singular value $\sigma_r$")
+    axes.set_ylabel("singular value $\\sigma_r$\n(features per pixel unit)")
     return figure

@@ -25,7 +25,8 @@ class InputGradient(Objective):
 
     def forward(self, model: Classifier, x: Tensor, y: Tensor, generator: torch.Generator) -> Loss:
         x = x.detach().requires_grad_()
-        z = model(x)
+        # Not compiled: compiled code can be differentiated only once.
+        z = model.forward(x)
         (gradient,) = torch.autograd.grad(cross_entropy(z, y, reduction="sum"), x, create_graph=True)
         penalty = self.weight * gradient.flatten(1).square().sum(1).mean()
         return Loss({"classification": cross_entropy(z, y), "penalty": penalty}, z)

@@ -13,7 +13,7 @@ class Statement:
         section: where the paper makes it.
         words: the statement, and in brackets the number that decides it.
         decides: claims by the part of their names before the first dot, all with the same criterion.
-        also: further claims that belong to the statement; they count, but their numbers are not shown.
+        also: further claims that belong to the statement; they are counted by themselves, and have no number.
     """
 
     section: str
@@ -45,15 +45,20 @@ STATEMENTS = (
     ),
     Statement(
         "4.3",
-        "The input gradient misses the dominant vector (cosine over the attack's)",
-        ("input_gradient_misses_dominant_vector",),
-        ("one_power_iteration_misses_dominant_vector",),
+        "Input gradient and one power iteration miss the dominant vector (cosine)",
+        ("input_gradient_misses_dominant_vector", "one_power_iteration_misses_dominant_vector"),
+        ("input_gradient_misses_more_than_attack",),
     ),
     Statement(
         "4.3",
-        "FGM, input gradient, Frobenius protect less than d.d. SNR (accuracy)",
-        ("explanations_less_robust", "attacked_explanations_less_robust"),
-        ("explanations_less_robust_than_adversarial", "explanations_same_clean_accuracy"),
+        "FGM, input gradient, Frobenius protect less than AT and d.d. SNR (difference)",
+        (
+            "explanations_less_robust",
+            "explanations_less_robust_than_adversarial",
+            "attacked_explanations_less_robust",
+            "attacked_explanations_less_robust_than_adversarial",
+        ),
+        ("explanations_same_clean_accuracy",),
     ),
     Statement(
         "5.1",
@@ -98,8 +103,14 @@ STATEMENTS = (
     Statement(
         "5.3",
         "d.d. SNR is as robust as AT (difference)",
-        ("equally_robust", "equally_robust_at_epsilon", "linf_equally_robust", "linf_equally_robust_at_epsilon"),
-        ("attacked_linf_equally_robust",),
+        (
+            "equally_robust",
+            "equally_robust_at_radius",
+            "equally_robust_at_epsilon",
+            "linf_equally_robust",
+            "linf_equally_robust_at_epsilon",
+            "attacked_linf_equally_robust",
+        ),
     ),
     Statement(
         "5.3",

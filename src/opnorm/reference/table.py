@@ -16,8 +16,9 @@ from opnorm.report.interval import limits
 from opnorm.report.tables import Row, number, read
 from opnorm.tables import write_text
 
-EXPERIMENTS = {"cifar10_small": "CIFAR-10, reduced", "digits_full": "digits"}
-"""Collected experiments that have a column, and its name; the first that judges a statement shows its figure."""
+EXPERIMENTS = {"cifar10": "CIFAR-10", "cifar10_small": "CIFAR-10, reduced", "digits_full": "digits"}
+"""Experiments that have a column where they are collected, and its name; the first that judges a statement shows its
+figure."""
 
 COMMAND = "python -m opnorm.reference table"
 BEGIN, END = f"<!-- {COMMAND}: begin -->\n", f"<!-- {COMMAND}: end -->\n"
@@ -63,11 +64,13 @@ def claims_table(reference: Path, link: str) -> str:
     Raises:
         FileError: the claims of an experiment cannot be read.
     """
-    claims = {name: read(reference / name / "claims.csv", COLUMNS) for name in EXPERIMENTS}
-    heads = ("Sec.", "the paper says", "wanted", *(f"[{title}]" for title in EXPERIMENTS.values()), "figure")
+    paths = {name: reference / name / "claims.csv" for name in EXPERIMENTS}
+    claims = {name: read(path, COLUMNS) for name, path in paths.items() if path.is_file()}
+    titles = {name: EXPERIMENTS[name] for name in claims}
+    heads = ("Sec.", "the paper says", "wanted", *(f"[{title}]" for title in titles.values()), "figure")
     figures = {statement: _figure(statement, claims) for statement in STATEMENTS}
     rows = [_row(statement, claims, figures[statement][1]) for statement in STATEMENTS]
-    targets = [(title, f"{name}/README.md") for name, title in EXPERIMENTS.items()]
+    targets = [(title, f"{name}/README.md") for name, title in titles.items()]
     targets += [(_words(figure), f"{name}/figures/{figure}.png") for name, figure in dict.fromkeys(figures.values())]
     links = "\n".join(f"[{title}]: {link}/{target}" for title, target in targets)
     return f"{table(heads, rows)}\n\n{_summary(claims)}\n\n{links}\n"
@@ -84,12 +87,12 @@ def _words(figure: str) -> str:
 
 
 def _cell(statement: Statement, rows: Sequence[Row]) -> str:
-    """Verdicts on all that belongs to the statement, and the number for which it holds least."""
-    counted = _of(rows, *statement.decides, *statement.also)
-    deciding = _of(rows, *statement.decides)
+    """Verdicts on what decides the statement, those on what belongs to it, and the number for which it holds least."""
+    deciding, further = _of(rows, *statement.decides), _of(rows, *statement.also)
     if not deciding:
         return "–"
-    return f"{verdicts(counted)}<br>{interval(min(deciding, key=margin))}"
+    counts = verdicts(deciding) + (f" (+\u00a0{verdicts(further)})" if further else "")
+    return f"{counts}<br>{interval(min(deciding, key=margin))}"
 
 
 def verdicts(rows: Iterable[Row]) -> str:
@@ -137,7 +140,8 @@ def _deciding(statement: Statement, claims: Claims) -> tuple[str, Row]:
     for experiment, rows in claims.items():
         for row in _of(rows, *statement.decides):
             return experiment, row
-    raise FileError(f"no experiment of {', '.join(claims)} has a claim called {' or '.join(statement.decides)}")
+    known, wanted = ", ".join(claims) or "a column", " or ".join(statement.decides)
+    raise FileError(f"no experiment of {known} has a claim called {wanted}")
 
 
 def _of(rows: Iterable[Row], *families: str) -> list[Row]:
@@ -150,5 +154,5 @@ def family(claim: str) -> str:
 
 
 def _summary(claims: Claims) -> str:
-    counts = [f"{title} {verdicts(claims[name])} of {len(claims[name])}" for name, title in EXPERIMENTS.items()]
+    counts = [f"{EXPERIMENTS[name]} {verdicts(rows)} of {len(rows)}" for name, rows in claims.items()]
     return f"All claims: {'; '.join(counts)}."

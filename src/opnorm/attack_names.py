@@ -1,0 +1,34 @@
+"""What a reader calls the attacks of the analysis `evaluation`, and in which order they are shown."""
+
+from __future__ import annotations
+
+_NAMES = {
+    "clean": "clean",
+    "apgd_ce": "APGD-CE",
+    "apgd_t": "APGD-T",
+    "fab_t": "FAB-T",
+    "square": "Square",
+    "autoattack": "AutoAttack",
+    "worst_case": "all attacks together",
+}
+
+
+def attack_label(attack: str) -> str:
+    """What a reader calls the attack "pga_200x5": "PGA-200, 5 starts". Any other word stays as it is."""
+    if not attack.startswith("pga_"):
+        return _NAMES.get(attack, attack)
+    iterations, starts = _parts(attack)
+    return f"PGA-{iterations}" + (f", {starts} starts" if starts > 1 else "")
+
+
+def attack_order(attack: str) -> tuple[int, int, int]:
+    """To sort by: no attack, projected gradient ascent by its length, AutoAttack's parts, all of them together."""
+    if attack in _NAMES:
+        return (0 if attack == "clean" else 2, list(_NAMES).index(attack), 0)
+    return (1, *_parts(attack))
+
+
+def _parts(attack: str) -> tuple[int, int]:
+    """Iterations and starts of "pga_200x5"."""
+    iterations, _, starts = attack.removeprefix("pga_").partition("x")
+    return int(iterations), int(starts or 1)
