@@ -36,6 +36,20 @@ def test_at_the_training_epsilon_it_is_the_alignment_at_rank_1(subject: Subject)
     assert found.to_numpy() == pytest.approx(expected[found.index].to_numpy(), abs=1e-12)
 
 
+def test_a_step_is_the_same_part_of_every_radius(subject: Subject) -> None:
+    # A sixth of the training radius, 0.3; not the default.
+    threat = replace(subject.threat, step_size=0.05)
+    stepped = analysis.alignment_distance(replace(subject, threat=threat), epsilons=EPSILONS)
+    default = analysis.alignment_distance(subject, epsilons=EPSILONS)
+    assert (stepped["cosine"] - default["cosine"]).abs().max() > 1e-3
+    for epsilon in EPSILONS:
+        ball = ThreatModel(2.0, epsilon, threat.iterations, epsilon / 6.0, threat.bounds)
+        alone = analysis.alignment_distance(replace(subject, threat=ball), epsilons=(epsilon,))
+        found = stepped[stepped["epsilon"] == epsilon].set_index("sample")["cosine"]
+        expected = alone.set_index("sample")["cosine"]
+        assert found.to_numpy() == pytest.approx(expected[found.index].to_numpy(), abs=1e-9)
+
+
 def test_cosines_are_those_of_a_loop(subject: Subject) -> None:
     table = analysis.alignment_distance(subject, epsilons=(0.0, *EPSILONS))
     assert list(table.columns) == ["sample", "epsilon", "cosine"]
