@@ -49,12 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--minutes", type=float, default=math.inf, help="stop before so much time is over")
     run.add_argument("--device", default="auto", help="a torch device (default: the GPU where there is one)")
     run.add_argument("--threads", type=int, default=1, help="of the CPU (default: 1)")
-    collected = commands.add_parser(
-        "collect", parents=[shared], help="gather tables, figures and provenance in DIR/reference"
-    )
-    collected.add_argument(
-        "--captions", type=Path, default=Path("workflow/report"), help="folder of the figures' texts"
-    )
+    commands.add_parser("collect", parents=[shared], help="gather tables, figures and provenance in DIR/reference")
     written = commands.add_parser("table", help="write the table of claims in README.md from results/reference")
     written.add_argument("--readme", type=Path, default=Path("README.md"), help="another text")
     return parser
@@ -84,7 +79,7 @@ def _collect(chosen: argparse.Namespace) -> int:
     from opnorm import plan
     from opnorm.reference.collect import collect
     from opnorm.reference.configuration import read_experiment
-    from opnorm.reference.run import provenance_of
+    from opnorm.reference.run import CAPTIONS, provenance_of
     from opnorm.reference.steps import Steps
 
     experiment, _ = read_experiment(chosen.file, chosen.config)
@@ -92,8 +87,7 @@ def _collect(chosen: argparse.Namespace) -> int:
     destination = Path(chosen.out) / "reference" / experiment.name
     steps = Steps(experiment, files)
     made_by = provenance_of(steps)
-    captions = plan.captions(experiment, chosen.captions)
-    collect(steps.decided().experiment, files, destination, made_by, captions=captions)
+    collect(steps.decided().experiment, files, destination, made_by, captions=plan.captions(experiment, CAPTIONS))
     print(f"collected in {destination}")
     return 0
 
