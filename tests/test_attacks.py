@@ -218,9 +218,9 @@ def test_iterates_are_those_of_equation_15(p: float, bounds: tuple[float, float]
         torch.testing.assert_close(after, expected, rtol=0.0, atol=ROUNDING)
 
 
-def test_without_random_start_the_first_iterate_is_the_input() -> None:
+def test_the_first_iterate_is_the_start() -> None:
     model, x, y = network(nn.ReLU), gaussian(1, 4, 6), torch.tensor([0, 1, 2, 3])
-    _, iterates = attack(model, x, y, ThreatModel(2.0, 0.5, 2, bounds=None), random_start=False)
+    _, iterates = attack(model, x, y, ThreatModel(2.0, 0.5, 2, bounds=None), start=x)
     assert torch.equal(iterates[0], x)
     assert (iterates[1] != x).any()
 
@@ -269,7 +269,7 @@ def test_a_certain_network_is_attacked_all_the_same(p: float, certainty: float) 
     model = linear(W, torch.tensor([certainty, 0.0]))
     x, y = torch.zeros(1, 3), torch.tensor([0])
     threat = ThreatModel(p, 0.5, 20, 1.0, bounds=None)
-    found = projected_gradient_ascent(model, x, y, threat, generator=generator(), random_start=False)
+    found = projected_gradient_ascent(model, x, y, threat, generator=generator(), start=x)
     expected = 0.5 * torch.stack([reference.dual_vector(W[1] - W[0], p)])
     torch.testing.assert_close(found, expected, rtol=0.0, atol=1e-6)
 

@@ -121,7 +121,7 @@ def projected_gradient_ascent(
     *,
     loss: str | Callable[[Tensor, Tensor], AttackLoss] = "cross_entropy",
     generator: torch.Generator,
-    random_start: bool = True,
+    start: Tensor | None = None,
     rescore: bool = True,
     trace: Callable[[Tensor], None] | None = None,
 ) -> Tensor:
@@ -139,7 +139,7 @@ def projected_gradient_ascent(
         loss: a name ("cross_entropy", "margin", "logit_l1", "logit_l2", "logit_linf") or a constructor
             (labels, clean logits) -> `AttackLoss`; one with `needs_clean_logits = False` gets an empty tensor.
         generator: the source of the random start, on the device of `x`.
-        random_start: begin uniformly in the ball, as Eq. 15 has it, or at `x`.
+        start: where to begin (B, ...), inside the ball; by default uniformly in it, as Eq. 15 has it.
         rescore: return for each example the visited point of highest loss, at the cost of one forward pass;
             otherwise the last iterate.
         trace: is called with each iterate x_0, x_1, ...
@@ -158,8 +158,8 @@ def projected_gradient_ascent(
             # Whoever does not look at the clean logits is spared a forward pass.
             attack_loss = make(y, network(x) if getattr(make, "needs_clean_logits", True) else x.new_empty(0))
         ascent = _Ascent(network, x, threat, attack_loss)
-        start = lp.sample_ball(x, threat.norm, threat.epsilon, generator) if random_start else torch.zeros_like(x)
-        return ascent.run(start, rescore=rescore, trace=trace)
+        delta = lp.sample_ball(x, threat.norm, threat.epsilon, generator) if start is None else start - x
+        return ascent.run(delta, rescore=rescore, trace=trace)
 
 
 class _Ascent:

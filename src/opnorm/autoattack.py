@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -91,6 +92,8 @@ def _suite(model: nn.Module, x: Tensor, threat: ThreatModel, seed: int, queries:
     suite.fab.n_target_classes = min(_MOST_TARGETS, classes - 1)
     suite.apgd_targeted.n_target_classes = min(suite.apgd_targeted.n_target_classes, classes - 1)
     suite.square.n_queries = queries
+    # It draws the same few windows thousands of times.
+    suite.square.eta_rectangles = cache(suite.square.eta_rectangles)
     return suite
 
 

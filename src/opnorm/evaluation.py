@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +15,9 @@ from opnorm.threat_model import ThreatModel
 
 # alpha / epsilon of all attacks here, whatever their number of iterations (measured: docs/theory.md).
 RELATIVE_STEP = 0.5
+
+# Iterations before it is first looked at which points have passed the border; then twice as many each time.
+FIRST_LOOK = 10
 
 
 class FarthestOverTheBorder(CrossEntropy):
@@ -49,7 +56,8 @@ def correct_under_ascent(
     """Which inputs stay correct under projected gradient ascent, from each of several starts.
 
     All starts of a sample are in one batch. Steps are half the radius: the visited point that is farthest over the
-    border counts, so that a step is never too long, but may be too short to cross the ball.
+    border counts, so that a step is never too long, but may be too short to cross the ball. A start that has passed the
+    border is not followed further.
 
     Args:
         model: inputs (B, ...) -> logits (B, d), in evaluation mode.
@@ -68,9 +76,37 @@ def correct_under_ascent(
     size = max(batch_size // starts, 1)
     for clean, labels in zip(torch.split(x, size), torch.split(y, size), strict=True):
         repeated, attacked = clean.repeat(starts, *[1] * (x.ndim - 1)), labels.repeat(starts)
-        perturbed = projected_gradient_ascent(
-            model, repeated, attacked, threat, loss=FarthestOverTheBorder, generator=generator
-        )
-        believed = returned_to_ball(repeated, perturbed, threat)
-        found.append(correct(model, believed, attacked).view(starts, -1))
+        found.append(_kept(model, repeated, attacked, threat, generator).view(starts, -1))
     return torch.cat(found, 1)
+
+
+def _kept(model: nn.Module, x: Tensor, y: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
+    """Which inputs (B, ...) stay correct from one start each; bool (B,)."""
+    point = x + lp.sample_ball(x, threat.norm, threat.epsilon, generator)
+    followed = torch.arange(len(x), device=x.device)
+    for iterations in _between_looks(threat.iterations):
+        visited: deque[Tensor] = deque(maxlen=1)
+        clean, labels = x[followed], y[followed]
+        farthest = projected_gradient_ascent(
+            model,
+            clean,
+            labels,
+            replace(threat, iterations=iterations),
+            loss=FarthestOverTheBorder,
+            generator=generator,
+            start=point,
+            trace=visited.append,
+        )
+        stays = correct(model, returned_to_ball(clean, farthest, threat), labels)
+        followed, point = followed[stays], visited[0][stays]
+        if not len(followed):
+            break
+    return torch.zeros_like(y, dtype=torch.bool).index_fill(0, followed, True)
+
+
+def _between_looks(iterations: int) -> Iterator[int]:
+    look = FIRST_LOOK
+    while iterations > look:
+        yield look
+        iterations, look = iterations - look, 2 * look
+    yield iterations

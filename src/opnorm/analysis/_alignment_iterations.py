@@ -71,9 +71,7 @@ def _input_gradient(subject: Subject) -> Tensor:
     with torch.no_grad():
         predicted = subject.model(x).argmax(1)
     ball, unused = ThreatModel(2.0, 1.0, 1, bounds=None), generator(0, "input gradient", device=x.device)
-    point = projected_gradient_ascent(
-        subject.model, x, predicted, ball, generator=unused, random_start=False, rescore=False
-    )
+    point = projected_gradient_ascent(subject.model, x, predicted, ball, generator=unused, start=x, rescore=False)
     return point - x
 
 
