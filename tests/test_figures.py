@@ -487,8 +487,8 @@ def test_the_evaluation_shows_the_summary_from_no_attack_to_all() -> None:
             "PGA-50",
             "PGA-200",
             "PGA-200, 5 starts",
-            "Square",
-            "AutoAttack",
+            "… then Square",
+            "AutoAttack (these four)",
             "all attacks together",
         ]
         order = ["clean", "pga_50", "pga_200", "pga_200x5", "square", "autoattack", "worst_case"]

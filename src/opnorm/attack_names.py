@@ -5,10 +5,10 @@ from __future__ import annotations
 _NAMES = {
     "clean": "clean",
     "apgd_ce": "APGD-CE",
-    "apgd_t": "APGD-T",
-    "fab_t": "FAB-T",
-    "square": "Square",
-    "autoattack": "AutoAttack",
+    "apgd_t": "… then APGD-T",
+    "fab_t": "… then FAB-T",
+    "square": "… then Square",
+    "autoattack": "AutoAttack (these four)",
     "worst_case": "all attacks together",
 }
 

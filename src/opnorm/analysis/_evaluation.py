@@ -35,9 +35,9 @@ def evaluation(
 ) -> pd.DataFrame:
     """Which test samples stay correct under each of several attacks, and under all of them (Sec. 5.1, 5.3).
 
-    A sample that is wrong without an attack is wrong under all of them. All others are attacked by every attack, so
-    that each attack's accuracy is its own. What gives reason to doubt the result (`opnorm.sanity`) is written to the
-    log before it.
+    A sample that is wrong without an attack is wrong under all of them. All others are attacked by each projected
+    gradient ascent, and by AutoAttack as its authors run it: one part after the other, each on what those before it
+    left correct. What gives reason to doubt the result (`opnorm.sanity`) is written to the log before it.
 
     Args:
         subject: what to measure on; the samples are drawn from its test split.
@@ -51,8 +51,8 @@ def evaluation(
     Returns:
         Columns sample (position in the test split), norm (2 or inf, or the experiment's), epsilon, attack, correct.
         `attack` is "clean" (no attack); "pga_N" (N iterations, one start); "pga_NxR" (R starts); "apgd_ce", "apgd_t",
-        "fab_t" and "square" (black-box), the parts of AutoAttack; "autoattack" (correct under these); "worst_case"
-        (correct under everything).
+        "fab_t" and "square" (black-box): after this part of AutoAttack and those before it; "autoattack" (after all
+        of them); "worst_case" (correct under everything).
     """
     index = evaluated_samples(subject, samples)
     x, y = data.to_unit(subject.test.images[index]), subject.test.labels[index]
@@ -103,12 +103,12 @@ def under_ascent(
 
 
 def under_attack_of(
-    name: str, subject: Subject, x: Tensor, y: Tensor, threat: ThreatModel, clean: Tensor, **options: int
+    name: str, subject: Subject, x: Tensor, y: Tensor, threat: ThreatModel, left: Tensor, **options: int
 ) -> Tensor:
-    """What of the `clean` (B,) stays correct under one attack of AutoAttack; bool (B,)."""
+    """What of the samples `left` correct (B,) stays correct under one attack of AutoAttack; bool (B,)."""
     seed = derived_seed(subject.seed, _stage(threat, name))
-    perturbed = attacked_by(subject.model, x[clean], y[clean], threat, attack=name, seed=seed, **options)
-    return _among(clean, correct(subject.model, perturbed, y[clean]))
+    perturbed = attacked_by(subject.model, x[left], y[left], threat, attack=name, seed=seed, **options)
+    return _among(left, correct(subject.model, perturbed, y[left]))
 
 
 def answers_table(answers: Answers, index: Tensor, threat: ThreatModel) -> pd.DataFrame:
@@ -133,14 +133,15 @@ def warn(checks: list[sanity.Check], seed: int) -> None:
 def _under_autoattack(
     subject: Subject, x: Tensor, y: Tensor, threat: ThreatModel, clean: Tensor, batch_size: int
 ) -> Answers:
-    names = attacks(number_of_classes(subject, x))
-    found = {name: under_attack_of(name, subject, x, y, threat, clean, batch_size=batch_size) for name in names}
-    return found | {"autoattack": torch.stack(list(found.values())).all(0)}
+    left, found = clean, {}
+    for name in attacks(number_of_classes(subject, x)):
+        left = found[name] = under_attack_of(name, subject, x, y, threat, left, batch_size=batch_size)
+    return found | {"autoattack": left}
 
 
-def _among(clean: Tensor, answers: Tensor) -> Tensor:
-    """`answers` for the `clean` samples (B,), False for all others."""
-    return torch.zeros_like(clean).masked_scatter(clean, answers)
+def _among(chosen: Tensor, answers: Tensor) -> Tensor:
+    """`answers` for the `chosen` samples (B,), False for all others."""
+    return torch.zeros_like(chosen).masked_scatter(chosen, answers)
 
 
 def _stage(threat: ThreatModel, attack: str) -> str:
