@@ -16,10 +16,10 @@ def main() -> None:
     if table.empty:
         print(f"{folder}: no benchmark files; run the experiment first")
         return
-    jobs, total, memory = table["jobs"].sum(), table["cpu_seconds"].sum(), table["memory_mib"].max()
-    table["share"] = table["cpu_seconds"] / total
-    print(table.sort_values("cpu_seconds", ascending=False).round(2).to_string(index=False))
-    print(f"all: {jobs} processes, {total:.0f} CPU seconds, at most {memory:.0f} MiB")
+    jobs, total, memory = table["jobs"].sum(), table["seconds"].sum(), table["memory_mib"].max()
+    table["share"] = table["seconds"] / total
+    print(table.sort_values("seconds", ascending=False).round(2).to_string(index=False))
+    print(f"all: {jobs} processes, {total:.0f} seconds one after the other, at most {memory:.0f} MiB")
 
 
 if __name__ == "__main__":

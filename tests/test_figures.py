@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -399,11 +400,12 @@ def test_the_interpolation_is_over_the_methods_mixtures() -> None:
         assert thick == ([False, False, True, False] if norm == "2" else [False] * 3)
 
 
-def test_the_interpolation_refuses_methods_without_a_mixture_or_with_the_same() -> None:
-    for mixtures, message in (({"standard": 0.0}, "adversarial"), (dict.fromkeys(METHODS, 0.5), "same mixture")):
-        context = FigureContext(METHODS, {}, 2.0, EPSILON, "digits", mixtures)
-        with pytest.raises(SettingsError, match=message):
-            summary_of("interpolation", context)
+def test_the_interpolation_leaves_out_what_is_no_mixture_and_refuses_two_that_are_the_same() -> None:
+    context = FigureContext(METHODS, {}, 2.0, EPSILON, "digits", {"standard": 0.25})
+    assert {*summary_of("interpolation", context)["mixture"]} == {0.25}
+    context = replace(context, mixtures=dict.fromkeys(METHODS, 0.5))
+    with pytest.raises(SettingsError, match="same mixture"):
+        summary_of("interpolation", context)
 
 
 @pytest.mark.parametrize("values", [[1.0, 0.99, 0.98, 0.5], [0.9, 0.02, 0.01, 0.0], [0.0] * 4, [1.0] * 4])
@@ -414,10 +416,29 @@ def test_labels_keep_their_distance(values: list[float]) -> None:
     assert module_of("interpolation").spread([0.9, 0.5, 0.1], 0.1) == [0.9, 0.5, 0.1]
 
 
-def test_figures_know_the_mixtures_of_their_methods() -> None:
-    experiment = experiment_of({"a": "interpolation", "b": "main"})
-    methods = (replace(experiment.methods[0], options={"mixture": 0.75, "weight": 1.0}), experiment.methods[1])
-    assert figure_context(replace(experiment, methods=methods), "interpolation").mixtures == {"a": 0.75}
+REGULARISED = {"objective": "data_dependent_snr", "options": {"weight": 1.0, "solver": "exact"}}
+ATTACKED: dict[str, Any] = {"objective": "adversarial", "options": {}}
+
+
+@pytest.mark.parametrize(("changed", "expected"), [
+    ({}, {"half": 0.5, "snr": 0.0, "at": 1.0}),
+    ({"snr": {"options": {"weight": 2.0}}}, {"half": 0.5, "at": 1.0}),
+    ({"snr": {"options": {"weight": 1.0, "solver": "power"}}}, {"half": 0.5, "at": 1.0}),
+    ({"snr": {"options": {"weight": 1.0, "form": "sigma"}}}, {"half": 0.5, "at": 1.0}),
+    ({"at": {"options": {"fraction": 0.5}}}, {"half": 0.5, "snr": 0.0}),
+    ({"at": {"threat": ThreatModel(math.inf, 0.1, 3)}}, {"half": 0.5, "snr": 0.0}),
+    ({"snr": {"objective": "mixture", "options": {"weight": 1.0, "mixture": 1.0}}}, {"half": 0.5, "snr": 1.0}),
+    ({"half": {"objective": "standard", "options": {}}}, {}),
+])  # fmt: skip
+def test_mixtures_ends_are_the_methods_that_they_would_be(changed: dict[str, Any], expected: dict[str, float]) -> None:
+    experiment = experiment_of({"half": "interpolation", "snr": "main", "at": "main"})
+    given = {"half": {"objective": "mixture", "options": {"weight": 1.0, "mixture": 0.5}}, "snr": REGULARISED}
+    methods = [
+        replace(method, **{**given.get(method.name, ATTACKED), **changed.get(method.name, {})})
+        for method in experiment.methods
+    ]
+    experiment = replace(experiment, methods=tuple(methods))
+    assert figure_context(experiment, "main", "interpolation").mixtures == expected
 
 
 def test_accuracies_show_the_summary() -> None:

@@ -110,20 +110,17 @@ def stages(folder: StrPath) -> list[dict[str, Any]]:
 
     Returns:
         For each stage, and in it each analysis and each training by its name: `stage`; the number of `jobs`; `seconds`
-        and `cpu_seconds`, summed over them; `memory_mib`, the highest of a process. Jobs that take turns on a machine
-        are counted one after the other.
+        by the clock, summed over them; `memory_mib`, the highest of a process. Jobs that run at once are counted one
+        after the other.
     """
     found: dict[str, dict[str, Any]] = {}
     for path in sorted(Path(folder).glob("**/*.tsv")):
         parts = path.relative_to(folder).with_suffix("").parts
         stage = " ".join(parts[: 2 if parts[0] in ("analyze", "train") else 1])
-        total = found.setdefault(
-            stage, {"stage": stage, "jobs": 0, "seconds": 0.0, "cpu_seconds": 0.0, "memory_mib": 0.0}
-        )
+        total = found.setdefault(stage, {"stage": stage, "jobs": 0, "seconds": 0.0, "memory_mib": 0.0})
         for job in csv.DictReader(path.read_text(encoding="utf-8").splitlines(), delimiter="\t"):
             total["jobs"] += 1
             total["seconds"] += _number(job["s"])
-            total["cpu_seconds"] += _number(job["cpu_time"])
             total["memory_mib"] = max(total["memory_mib"], _number(job["max_rss"]))
     return list(found.values())
 

@@ -253,13 +253,16 @@ def _method(name: str, given: Values, experiment: Values) -> Method:
     where = f"methods.{name}"
     chosen = {key: value for key, value in given.items() if key not in _OF_METHODS}
     objective = _known(f"{where}.objective", given["objective"], objectives.REGISTRY)
+    group = _known(f"{where}.group", given.get("group", figures.MAIN), figures.groups())
+    if group == figures.MIXED and objective != "mixture":
+        raise SettingsError(f"{where}.group: {group} is for methods of the objective mixture, not of {objective}")
     return Method(
         name=name,
         label=given.get("label", name),
         objective=objective,
         options=options.check_options(chosen, objectives.REGISTRY[objective], where),
         threat=_threat({**experiment["threat"], **given.get("threat", {})}, f"{where}.threat"),
-        group=_known(f"{where}.group", given.get("group", figures.MAIN), figures.groups()),
+        group=group,
         seeds=_seeds({**experiment, **given}["seeds"]),
     )
 

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 MAIN = "main"
 """The group of methods that figures draw unless they say otherwise."""
 
+MIXED = "interpolation"
+"""The group of mixtures of adversarial training and data-dependent spectral norm regularisation."""
+
 
 @dataclass(frozen=True)
 class FigureEntry:
@@ -50,11 +53,11 @@ REGISTRY: dict[str, FigureEntry] = {
         "opnorm.figures.logit_dominant_singular_value", "logit_dominant_singular_value", ()
     ),
     "logit_direction": FigureEntry("opnorm.figures.logit_direction", "logit_direction", ()),
-    "interpolation": FigureEntry("opnorm.figures.interpolation", "robustness", ("figure7",), ("interpolation",)),
+    "interpolation": FigureEntry("opnorm.figures.interpolation", "robustness", ("figure7",), (MAIN, MIXED)),
     "robustness_linf": FigureEntry("opnorm.figures.robustness", "robustness", (), (MAIN, "linf")),
     "explanations": FigureEntry("opnorm.figures.robustness", "robustness", (), (MAIN, "explanations")),
     "evaluation": FigureEntry("opnorm.figures.evaluation", "evaluation", ()),
-    "evaluation_interpolation": FigureEntry("opnorm.figures.evaluation", "evaluation", (), ("interpolation",)),
+    "evaluation_interpolation": FigureEntry("opnorm.figures.evaluation", "evaluation", (), (MAIN, MIXED)),
     "evaluation_linf": FigureEntry("opnorm.figures.evaluation", "evaluation", (), (MAIN, "linf")),
     "evaluation_explanations": FigureEntry("opnorm.figures.evaluation", "evaluation", (), (MAIN, "explanations")),
     "sanity": FigureEntry("opnorm.figures.sanity", "sanity", ()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +13,13 @@ from opnorm.errors import FileError, SettingsError
 from opnorm.tables import write_text
 
 if TYPE_CHECKING:
-    from opnorm.settings import Experiment
+    from opnorm.settings import Experiment, Method
 
 RANDOM = "random"
 """What stands in the column `method` for networks that were never trained."""
+
+# Of the options that d.d. SNR and mixtures share.
+_DEFAULTS = {"solver": "exact", "iterations": 10}
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class FigureContext:
         norm: p of the training's threat model: 1, 2 or inf.
         epsilon: its radius, in units of images in [0, 1].
         dataset: the data set's name as labels show it.
-        mixtures: of methods whose objective has such an option, its value.
+        mixtures: of methods between d.d. SNR and adversarial training, the share of the latter, ends included.
 
     Raises:
         SettingsError: a method has the name that stands for untrained networks.
@@ -67,8 +70,25 @@ def figure_context(experiment: Experiment, *groups: str) -> FigureContext:
         norm=norm,
         epsilon=epsilon,
         dataset=experiment.dataset,
-        mixtures={method.name: method.options["mixture"] for method in methods if "mixture" in method.options},
+        mixtures=_mixtures(methods),
     )
+
+
+def _mixtures(methods: Sequence[Method]) -> dict[str, float]:
+    """The mixtures' shares of adversarial training, and the methods that the first of them would be at 0 and at 1."""
+    found = {method.name: float(method.options["mixture"]) for method in methods if "mixture" in method.options}
+    for mixture in [method for method in methods if method.name in found][:1]:
+        penalty = {name: value for name, value in mixture.options.items() if name != "mixture"}
+        for share, objective, options in ((0.0, "data_dependent_snr", penalty), (1.0, "adversarial", {})):
+            same = [
+                method.name
+                for method in methods
+                if (method.objective, method.threat) == (objective, mixture.threat)
+                and {**_DEFAULTS, **method.options} == {**_DEFAULTS, **options}
+            ]
+            if same and share not in found.values():
+                found[same[0]] = share
+    return found
 
 
 def write_contexts(contexts: Mapping[str, FigureContext], path: str | os.PathLike[str]) -> None:

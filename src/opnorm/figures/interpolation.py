@@ -21,15 +21,13 @@ _GAP = 0.08
 
 
 def summarise(table: pd.DataFrame, context: FigureContext) -> pd.DataFrame:
-    """From the columns sample, norm, epsilon, correct, method, seed; methods become their mixtures.
+    """From the columns sample, norm, epsilon, correct, method, seed: methods become their mixtures, others go.
 
     Raises:
-        SettingsError: a method has no mixture, or two have the same.
+        SettingsError: two methods have the same mixture.
     """
+    table = table[table["method"].isin(list(context.mixtures))]
     methods = sorted(table["method"].unique())
-    for method in methods:
-        if method not in context.mixtures:
-            raise SettingsError(f"methods.{method}: the group interpolation is for methods of the objective mixture")
     mixtures = [context.mixtures[method] for method in methods]
     if len({*mixtures}) < len(mixtures):
         raise SettingsError(f"methods {', '.join(methods)}: two of the group interpolation have the same mixture")

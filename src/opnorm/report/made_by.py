@@ -12,7 +12,7 @@ from opnorm.report.html import Child, Html, element, join, table
 from opnorm.report.tables import NOTHING
 
 # Of a stage, with the digits that are shown; what was not measured may be missing.
-_MEASURED = {"seconds": 1, "cpu_seconds": 1, "memory_mib": 0}
+_MEASURED = {"seconds": 1, "memory_mib": 0}
 
 
 def section(contents: Contents) -> Html:
@@ -77,9 +77,7 @@ def _hardware(found: Mapping[str, Any]) -> str:
 def _stages(stages: Sequence[Mapping[str, Any]]) -> Html:
     if not stages:
         return element("p", "There are no records of it.")
-    columns = {
-        key: [row[key] for row in stages if key in row] for key in ("jobs", "seconds", "cpu_seconds", "memory_mib")
-    }
+    columns = {key: [row[key] for row in stages if key in row] for key in ("jobs", *_MEASURED)}
     total: dict[str, Any] = {"stage": "all", **{key: sum(values) for key, values in columns.items() if values}}
     if columns["memory_mib"]:
         total["memory_mib"] = max(columns["memory_mib"])
@@ -88,7 +86,7 @@ def _stages(stages: Sequence[Mapping[str, Any]]) -> Html:
         for row in (*stages, total)
     ]
     return table(
-        ("Stage", "Jobs", "Seconds", "CPU seconds", "MiB"),
+        ("Stage", "Jobs", "Seconds", "MiB"),
         rows,
         caption="Wall time by stage, summed over its jobs, some of which ran at once; memory of the largest job.",
     )
