@@ -67,7 +67,7 @@ def dominant_singular_vectors(subject: Subject) -> Tensor:
 def cosines(a: Tensor, b: Tensor) -> Tensor:
     """|<a, b>| / (|a|_2 |b|_2) of each example (B,), of (B, ...); 0 where one of them is 0."""
     a, b = (lp.dual_vector(z.flatten(1), 2.0) for z in (a, b))
-    return (a * b).sum(1).abs()
+    return (a * b).sum(1).abs().clamp(max=1.0)
 
 
 def above_zero(grid: Grid, where: str) -> tuple[float, ...]:
