@@ -430,6 +430,15 @@ def test_correct_under_attack_is_correct_at_the_sample_and_at_the_attacked_point
     assert table(projected_gradient_ascent)[2.0][5.0].sum() < clean.sum()
 
 
+def test_robustness_does_not_depend_on_the_size_of_batches(subject: Subject) -> None:
+    model = digit_subject(subject, subject.model, ThreatModel(2.0, 0.3, 2))
+    whole, parts = (
+        analysis.robustness(model, l2=(0.2, 1.0), linf=(0.1,), iterations=2, batch_size=size) for size in (500, 7)
+    )
+    pd.testing.assert_frame_equal(whole, parts)
+    assert 0 < whole["correct"].sum() < len(whole)
+
+
 @pytest.mark.parametrize("norm", [2.0, math.inf])
 def test_robust_accuracy_of_a_linear_classifier_is_its_margin(subject: Subject, norm: float) -> None:
     W, readout = gaussian(0, 2, 64), torch.eye(2, dtype=torch.float64)

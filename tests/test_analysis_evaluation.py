@@ -91,7 +91,9 @@ def test_the_worst_case_is_never_above_a_single_attack(table: pd.DataFrame) -> N
         for before, after in zip(["clean", *parts], parts, strict=False):
             assert (answers[after] <= answers[before]).all()
         assert (answers["autoattack"] == answers["square"]).all()
+        # From the same start; the longer one goes on where the shorter one ends.
         assert (answers["pga_20x3"] <= answers["pga_20"]).all()
+        assert (answers["pga_20"] <= answers["pga_5"]).all()
         assert answers["worst_case"].any()
 
 
@@ -241,7 +243,7 @@ def test_sanity_sees_an_accuracy_that_does_not_fall(subject: Subject, monkeypatc
     """An attack that finds less the further it may go."""
 
     def worse(model: nn.Module, x: Tensor, y: Tensor, threat: ThreatModel, **_: Any) -> Tensor:
-        return (torch.arange(len(x)) < 3.0 * threat.epsilon)[None]
+        return (torch.arange(len(x)) < 3.0 * threat.epsilon)[None, None]
 
     monkeypatch.setattr("opnorm.analysis._sanity.correct_under_ascent", worse)
     table = measured(subject).set_index("check")

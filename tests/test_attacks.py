@@ -218,11 +218,24 @@ def test_iterates_are_those_of_equation_15(p: float, bounds: tuple[float, float]
         torch.testing.assert_close(after, expected, rtol=0.0, atol=ROUNDING)
 
 
-def test_the_first_iterate_is_the_start() -> None:
-    model, x, y = network(nn.ReLU), gaussian(1, 4, 6), torch.tensor([0, 1, 2, 3])
-    _, iterates = attack(model, x, y, ThreatModel(2.0, 0.5, 2, bounds=None), start=x)
-    assert torch.equal(iterates[0], x)
-    assert (iterates[1] != x).any()
+@pytest.mark.parametrize("bounds", [None, (-0.2, 0.2)])
+def test_the_first_iterate_is_the_start(bounds: tuple[float, float] | None) -> None:
+    model, x, y = network(nn.ReLU), gaussian(1, 4, 6).clamp(-0.2, 0.2), torch.tensor([0, 1, 2, 3])
+    start = x + 0.1 * gaussian(2, 4, 6)
+    threat = ThreatModel(2.0, 1.5, 2, bounds=bounds)
+    _, iterates = attack(model, x, y, threat, start=start)
+    expected = start if bounds is None else start.clamp(*bounds)
+    torch.testing.assert_close(iterates[0], expected, rtol=0.0, atol=ROUNDING)
+    assert (iterates[1] != iterates[0]).any()
+    # What was drawn at random can be given.
+    _, drawn = attack(model, x, y, threat, seed=5)
+    _, given = attack(model, x, y, threat, start=drawn[0])
+    torch.testing.assert_close(given, drawn, rtol=0.0, atol=ROUNDING)
+
+
+def test_neither_a_start_nor_a_generator_is_an_error() -> None:
+    with pytest.raises(SettingsError, match="generator: missing"):
+        projected_gradient_ascent(network(nn.ReLU), gaussian(1, 2, 6), torch.tensor([0, 1]), ThreatModel(2.0, 0.5, 2))
 
 
 @all_norms

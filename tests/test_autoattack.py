@@ -76,6 +76,17 @@ def test_the_same_seed_gives_the_same_points_and_no_state_leaks() -> None:
     assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
 
 
+def test_windows_drawn_once_are_those_drawn_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = linear_network(5)
+    x, y = samples(model)
+    threat = ThreatModel(2.0, float(radii(model, x, y, 2.0).max()), 1)
+    once = autoattack(model, x, y, threat, attack="square", seed=3, queries=QUERIES)
+    monkeypatch.setattr("opnorm.autoattack.cache", lambda function: function)
+    each_time = autoattack(model, x, y, threat, attack="square", seed=3, queries=QUERIES)
+    assert torch.equal(once, each_time)
+    assert not torch.equal(once, x)
+
+
 def test_its_points_are_clamped_to_narrower_bounds() -> None:
     model = linear_network(5)
     x, y = samples(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -66,7 +67,7 @@ def test_a_linear_network_is_broken_where_it_can_be(norm: float) -> None:
     r = radii(model, x, y, norm)
     epsilon = float(r.median())
     threat = ThreatModel(norm, epsilon, 50)
-    answers = correct_under_ascent(model, x, y, threat, starts=3, generator=random()).all(0)
+    answers = correct_under_ascent(model, x, y, threat, starts=3, generator=random())[0].all(0)
     # Float32 logits of order one round by 1e-6; the nearest class is not always the attack's.
     assert answers[r > (1.0 + 1e-3) * epsilon].all()
     assert not answers[r < 0.9 * epsilon].any()
@@ -79,16 +80,56 @@ def test_all_starts_of_a_sample_are_in_one_batch() -> None:
     model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
     y = torch.zeros(10, dtype=torch.int64)
     answers = correct_under_ascent(model, x, y, ThreatModel(2.0, 0.1, 2), starts=4, batch_size=12, generator=random())
-    assert answers.shape == (4, 10)
+    assert answers.shape == (1, 4, 10)
     # Three samples with four starts each fit into twelve.
     assert set(sizes) == {12, 4}
+
+
+@pytest.mark.parametrize("norm", [2.0, math.inf])
+def test_a_look_on_the_way_is_what_a_run_of_that_length_finds(norm: float) -> None:
+    model, x = linear_network(10), data.to_unit(grey_images(60))
+    y = model(x).argmax(1)
+    threat = ThreatModel(norm, float(radii(model, x, y, norm).median()), 12)
+    looks = (1, 3, 12)
+    found = correct_under_ascent(model, x, y, threat, looks=looks, starts=3, batch_size=45, generator=random())
+    for n, answers in zip(looks, found, strict=True):
+        alone = correct_under_ascent(
+            model, x, y, replace(threat, iterations=n), starts=3, batch_size=45, generator=random()
+        )
+        assert torch.equal(answers, alone[0])
+    # The longer one goes on from the shorter one's end, and never gives back what it has found.
+    assert found[0].sum() > found[2].sum() > 0
+    assert (found[1:] <= found[:-1]).all()
+
+
+def test_starts_do_not_depend_on_the_size_of_batches() -> None:
+    model, x = linear_network(10), data.to_unit(grey_images(60))
+    y = model(x).argmax(1)
+    threat = ThreatModel(2.0, float(radii(model, x, y, 2.0).median()), 2)
+    whole, parts = (
+        correct_under_ascent(model, x, y, threat, starts=3, batch_size=size, generator=random()) for size in (500, 21)
+    )
+    assert torch.equal(whole, parts)
+    assert 0 < whole.sum() < whole.numel()
+
+
+def test_what_is_over_the_border_is_not_followed_further() -> None:
+    sizes: list[int] = []
+    model, x = linear_network(10), data.to_unit(grey_images(60))
+    y = model(x).argmax(1)
+    r = radii(model, x, y, 2.0)
+    threat = ThreatModel(2.0, float(r.median()), 20)
+    model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    found = correct_under_ascent(model, x, y, threat, looks=(10, 20), generator=random())
+    assert {*sizes} == {60, int(found[0].sum())}
+    assert 20 <= int(found[0].sum()) <= 40
 
 
 def test_no_samples_and_less_room_than_starts() -> None:
     model, x = linear_network(4), data.to_unit(grey_images(2))
     y, threat = torch.zeros(2, dtype=torch.int64), ThreatModel(2.0, 0.1, 2)
-    assert correct_under_ascent(model, x[:0], y[:0], threat, starts=3, generator=random()).shape == (3, 0)
-    assert correct_under_ascent(model, x, y, threat, starts=3, batch_size=2, generator=random()).shape == (3, 2)
+    assert correct_under_ascent(model, x[:0], y[:0], threat, starts=3, generator=random()).shape == (1, 3, 0)
+    assert correct_under_ascent(model, x, y, threat, starts=3, batch_size=2, generator=random()).shape == (1, 3, 2)
 
 
 def test_starts_differ_and_are_repeatable() -> None:
@@ -106,4 +147,4 @@ def test_starts_differ_and_are_repeatable() -> None:
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-    assert not torch.equal(first[0], first[1])
+    assert not torch.equal(first[0, 0], first[0, 1])

@@ -425,7 +425,9 @@ ATTACKED: dict[str, Any] = {"objective": "adversarial", "options": {}}
     ({"snr": {"options": {"weight": 2.0}}}, {"half": 0.5, "at": 1.0}),
     ({"snr": {"options": {"weight": 1.0, "solver": "power"}}}, {"half": 0.5, "at": 1.0}),
     ({"snr": {"options": {"weight": 1.0, "form": "sigma"}}}, {"half": 0.5, "at": 1.0}),
+    ({"snr": {"options": {"weight": 1.0, "p": 2.0, "form": "sum_of_squares"}}}, {"half": 0.5, "snr": 0.0, "at": 1.0}),
     ({"at": {"options": {"fraction": 0.5}}}, {"half": 0.5, "snr": 0.0}),
+    ({"at": {"options": {"fraction": 1.0}}}, {"half": 0.5, "snr": 0.0, "at": 1.0}),
     ({"at": {"threat": ThreatModel(math.inf, 0.1, 3)}}, {"half": 0.5, "snr": 0.0}),
     ({"snr": {"objective": "mixture", "options": {"weight": 1.0, "mixture": 1.0}}}, {"half": 0.5, "snr": 1.0}),
     ({"half": {"objective": "standard", "options": {}}}, {}),
@@ -509,7 +511,7 @@ def test_the_evaluation_shows_the_summary_from_no_attack_to_all() -> None:
             "PGA-200",
             "PGA-200, 5 starts",
             "… then Square",
-            "AutoAttack (these four)",
+            "AutoAttack",
             "all attacks together",
         ]
         order = ["clean", "pga_50", "pga_200", "pga_200x5", "square", "autoattack", "worst_case"]

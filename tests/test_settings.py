@@ -164,6 +164,11 @@ MISTAKES = [
     ("methods.dd_snr.seeds", [], "methods.dd_snr.seeds: [] is not allowed here; it is a list of different whole"),
     ("methods.dd_snr.seeds", [1, -1], "methods.dd_snr.seeds.1: -1"),
     ("methods.dd_snr.group", "lynf", "methods.dd_snr.group: unknown name 'lynf'; did you mean linf?"),
+    (
+        "methods.dd_snr.group",
+        "interpolation",
+        "methods.dd_snr.group: interpolation is for methods of the objective mixture",
+    ),
     ("methods.dd_snr.group", 3, "methods.dd_snr.group: 3 is not allowed here; it is a word"),
     ("samples", 0, "samples: 0"),
     ("training.learning_rate", 0, "training.learning_rate: 0"),

@@ -8,7 +8,7 @@ _NAMES = {
     "apgd_t": "… then APGD-T",
     "fab_t": "… then FAB-T",
     "square": "… then Square",
-    "autoattack": "AutoAttack (these four)",
+    "autoattack": "AutoAttack",
     "worst_case": "all attacks together",
 }
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from opnorm import lp
+from opnorm.errors import SettingsError
 from opnorm.folding import folded
 from opnorm.modes import evaluation
 from opnorm.options import resolve
@@ -120,7 +121,7 @@ def projected_gradient_ascent(
     threat: ThreatModel,
     *,
     loss: str | Callable[[Tensor, Tensor], AttackLoss] = "cross_entropy",
-    generator: torch.Generator,
+    generator: torch.Generator | None = None,
     start: Tensor | None = None,
     rescore: bool = True,
     trace: Callable[[Tensor], None] | None = None,
@@ -138,8 +139,9 @@ def projected_gradient_ascent(
         threat: the ball, the steps and the valid pixel values; in the units of `x`.
         loss: a name ("cross_entropy", "margin", "logit_l1", "logit_l2", "logit_linf") or a constructor
             (labels, clean logits) -> `AttackLoss`; one with `needs_clean_logits = False` gets an empty tensor.
-        generator: the source of the random start, on the device of `x`.
-        start: where to begin (B, ...), inside the ball; by default uniformly in it, as Eq. 15 has it.
+        generator: the source of the random start, on the device of `x`; not needed with `start`.
+        start: where to begin (B, ...), inside the ball, clamped to the bounds; by default uniformly in the ball, as
+            Eq. 15 has it.
         rescore: return for each example the visited point of highest loss, at the cost of one forward pass;
             otherwise the last iterate.
         trace: is called with each iterate x_0, x_1, ...
@@ -148,7 +150,7 @@ def projected_gradient_ascent(
         Tensor like `x`, inside the ball (up to rounding) and inside the bounds.
 
     Raises:
-        SettingsError: an unknown loss.
+        SettingsError: an unknown loss; neither `generator` nor `start`.
     """
     make = resolve(REGISTRY, "attack loss", loss) if isinstance(loss, str) else loss
     with evaluation(model):
@@ -158,7 +160,12 @@ def projected_gradient_ascent(
             # Whoever does not look at the clean logits is spared a forward pass.
             attack_loss = make(y, network(x) if getattr(make, "needs_clean_logits", True) else x.new_empty(0))
         ascent = _Ascent(network, x, threat, attack_loss)
-        delta = lp.sample_ball(x, threat.norm, threat.epsilon, generator) if start is None else start - x
+        if start is not None:
+            delta = start - x
+        elif generator is not None:
+            delta = lp.sample_ball(x, threat.norm, threat.epsilon, generator)
+        else:
+            raise SettingsError("generator: missing; a random start is drawn from one")
         return ascent.run(delta, rescore=rescore, trace=trace)
 
 

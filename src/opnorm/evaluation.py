@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -15,9 +15,6 @@ from opnorm.threat_model import ThreatModel
 
 # alpha / epsilon of all attacks here, whatever their number of iterations (measured: docs/theory.md).
 RELATIVE_STEP = 0.5
-
-# Iterations before it is first looked at which points have passed the border; then twice as many each time.
-FIRST_LOOK = 10
 
 
 class FarthestOverTheBorder(CrossEntropy):
@@ -49,6 +46,7 @@ def correct_under_ascent(
     y: Tensor,
     threat: ThreatModel,
     *,
+    looks: Sequence[int] = (),
     starts: int = 1,
     batch_size: int = 500,
     generator: torch.Generator,
@@ -56,57 +54,57 @@ def correct_under_ascent(
     """Which inputs stay correct under projected gradient ascent, from each of several starts.
 
     All starts of a sample are in one batch. Steps are half the radius: the visited point that is farthest over the
-    border counts, so that a step is never too long, but may be too short to cross the ball. A start that has passed the
-    border is not followed further.
+    border counts, so that a step is never too long, but may be too short to cross the ball. A start that was seen over
+    the border is not followed further.
 
     Args:
         model: inputs (B, ...) -> logits (B, d), in evaluation mode.
         x: clean inputs (B, ...), inside the bounds.
         y: true labels (B,).
-        threat: ball and iterations; its step is replaced.
+        threat: ball and iterations; its step is replaced, and with `looks` its iterations.
+        looks: the numbers of iterations, increasing, after which to look, L of them; by default once, at the end.
         starts: uniform in the ball, independent.
         batch_size: points attacked at once, at least one sample with all its starts.
         generator: the source of the starts, on the device of `x`.
 
     Returns:
-        bool (starts, B).
+        bool (L, starts, B). What is not correct at one look is not at the next.
     """
-    threat = ThreatModel(threat.norm, threat.epsilon, threat.iterations, RELATIVE_STEP * threat.epsilon, threat.bounds)
-    found = [torch.ones(starts, 0, dtype=torch.bool, device=x.device)]
+    threat = replace(threat, step_size=RELATIVE_STEP * threat.epsilon)
+    after = tuple(looks) or (threat.iterations,)
+    found = [torch.ones(len(after), starts, 0, dtype=torch.bool, device=x.device)]
+    x = x.expand(starts, *x.shape)
+    # All at once, so that a sample's starts do not depend on the size of batches.
+    points = x + lp.sample_ball(x.flatten(0, 1), threat.norm, threat.epsilon, generator).view(x.shape)
     size = max(batch_size // starts, 1)
-    for clean, labels in zip(torch.split(x, size), torch.split(y, size), strict=True):
-        repeated, attacked = clean.repeat(starts, *[1] * (x.ndim - 1)), labels.repeat(starts)
-        found.append(_kept(model, repeated, attacked, threat, generator).view(starts, -1))
-    return torch.cat(found, 1)
+    for place in range(0, len(y), size):
+        batch = slice(place, place + size)
+        clean, start = x[:, batch].flatten(0, 1), points[:, batch].flatten(0, 1)
+        kept = _kept(model, clean, y[batch].repeat(starts), start, threat, after)
+        found.append(kept.view(len(after), starts, -1))
+    return torch.cat(found, 2)
 
 
-def _kept(model: nn.Module, x: Tensor, y: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
-    """Which inputs (B, ...) stay correct from one start each; bool (B,)."""
-    point = x + lp.sample_ball(x, threat.norm, threat.epsilon, generator)
+def _kept(model: nn.Module, x: Tensor, y: Tensor, point: Tensor, threat: ThreatModel, after: Sequence[int]) -> Tensor:
+    """Which inputs (B, ...) stay correct on the way from `point`, at each look; bool (len(after), B)."""
     followed = torch.arange(len(x), device=x.device)
-    for iterations in _between_looks(threat.iterations):
+    kept = torch.zeros(len(after), len(x), dtype=torch.bool, device=x.device)
+    done = 0
+    for look, iterations in enumerate(after):
         visited: deque[Tensor] = deque(maxlen=1)
         clean, labels = x[followed], y[followed]
         farthest = projected_gradient_ascent(
             model,
             clean,
             labels,
-            replace(threat, iterations=iterations),
+            replace(threat, iterations=iterations - done),
             loss=FarthestOverTheBorder,
-            generator=generator,
             start=point,
             trace=visited.append,
         )
         stays = correct(model, returned_to_ball(clean, farthest, threat), labels)
-        followed, point = followed[stays], visited[0][stays]
+        followed, point, done = followed[stays], visited[0][stays], iterations
         if not len(followed):
             break
-    return torch.zeros_like(y, dtype=torch.bool).index_fill(0, followed, True)
-
-
-def _between_looks(iterations: int) -> Iterator[int]:
-    look = FIRST_LOOK
-    while iterations > look:
-        yield look
-        iterations, look = iterations - look, 2 * look
-    yield iterations
+        kept[look, followed] = True
+    return kept

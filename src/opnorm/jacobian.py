@@ -14,11 +14,11 @@ from opnorm.second_derivatives import cheap_second_derivatives
 
 __all__ = ["DenseOperator", "InputJacobian", "LinearOperator"]
 
-# A backward pass through a convolutional network holds some layers' gradients at once, each some tens of times the
-# input: 53 times per layer in WRN-28-10, 43 in CNN7.
-_BACKWARD_PER_INPUT = 200
+# What a forward and a backward pass through a convolutional network hold, in inputs: of all layers what they computed,
+# of some their gradients, each some tens of times the input (53 times per layer in WRN-28-10, 43 in CNN7).
+_HELD_PER_INPUT = 2000
 # Beyond this many examples times rows in one backward pass a GPU has nothing left to overlap.
-_SATURATING_BATCH = 4096
+_SATURATING_BATCH = 256
 
 
 class LinearOperator(Protocol):
@@ -90,6 +90,7 @@ class InputJacobian:
 
     def __init__(self, function: Callable[[Tensor], Tensor], inputs: Tensor) -> None:
         _refuse_training_mode(function)
+        self._function = function
         self._x = inputs.detach().requires_grad_()
         with torch.enable_grad(), cheap_second_derivatives():
             self._y = function(self._x)
@@ -117,14 +118,19 @@ class InputJacobian:
 
     def rmatvec(self, u: Tensor) -> Tensor:
         """J^T u, shaped like the inputs, of u (B, d)."""
-        return self._vjp(u, batched=False)
+        g = None
+        if not self._constant:
+            (g,) = torch.autograd.grad(self._y, self._x, u, retain_graph=True, allow_unused=True)
+        # Of what does not reach the input autograd says None.
+        return torch.zeros_like(self.inputs) if g is None else g
 
     def dense(self, chunk_size: int | None = None) -> Tensor:
         """J (B, d, n), `chunk_size` rows per backward pass.
 
         Args:
-            chunk_size: 1 is one backward pass per row, which is fastest on a CPU; more rows at once cost as many times
-                the memory of a backward pass. None chooses by device and free memory, and goes lower where it has to.
+            chunk_size: with 1 every row has a backward pass of its own, which is fastest on a CPU; with more the
+                network sees so many copies of the batch, at as many times the memory. None chooses by device and free
+                memory, and goes lower where it has to.
 
         Raises:
             SettingsError: a chunk size below 1.
@@ -154,22 +160,11 @@ class InputJacobian:
     def _rows(self, rows: slice) -> Tensor:
         """Rows of J, (rows, B, *shape)."""
         B, d, _ = self.shape
-        if rows.stop - rows.start == 1:
-            u = self.outputs.new_zeros(B, d)
-            u[:, rows] = 1.0
-            return self.rmatvec(u)[None]
+        k = rows.stop - rows.start
         unit = torch.eye(d, dtype=self.outputs.dtype, device=self.outputs.device)[rows]
-        return self._vjp(unit[:, None].expand(-1, B, -1), batched=True)
-
-    def _vjp(self, u: Tensor, *, batched: bool) -> Tensor:
-        """J^T u, (B, *shape) of u (B, d), or (rows, B, *shape) of u (rows, B, d) where batched."""
-        g = None
-        if not self._constant:
-            (g,) = torch.autograd.grad(
-                self._y, self._x, u, retain_graph=True, allow_unused=True, is_grads_batched=batched
-            )
-        # Of what does not reach the input autograd says None.
-        return self.inputs.new_zeros(*u.shape[:-2], *self.inputs.shape) if g is None else g
+        # torch's own batched gradients take one row after the other wherever there are convolutions.
+        copies = self if k == 1 else InputJacobian(self._function, self.inputs.repeat(k, *[1] * (self.inputs.ndim - 1)))
+        return copies.rmatvec(unit.repeat_interleave(B, 0)).view(k, *self.inputs.shape)
 
     def _transposed_graph(self) -> tuple[Tensor, Tensor]:
         """(u, g) with g = J^T u kept as a graph: linear in u, so that its derivative along v is J v."""
@@ -198,6 +193,6 @@ def _rows_at_once(inputs: Tensor, d: int) -> int:
     free, _ = torch.cuda.mem_get_info(inputs.device)
     # What torch keeps for tensors to come is free as well.
     free += torch.cuda.memory_reserved(inputs.device) - torch.cuda.memory_allocated(inputs.device)
-    per_row = _BACKWARD_PER_INPUT * inputs.numel() * inputs.element_size()
+    per_row = _HELD_PER_INPUT * inputs.numel() * inputs.element_size()
     fitting = free // (2 * max(per_row, 1))
     return max(1, min(d, fitting, _SATURATING_BATCH // max(len(inputs), 1)))

@@ -185,7 +185,10 @@ def _largest(flat: Tensor) -> Tensor:
 
 def _column(radius: float | Tensor, x: Tensor) -> Tensor:
     """The radius of each example (B, 1), in the dtype and on the device of x."""
-    return torch.as_tensor(radius, dtype=x.dtype, device=x.device).expand(len(x))[:, None].clone()
+    if isinstance(radius, Tensor):
+        return radius.to(x).expand(len(x))[:, None].clone()
+    # To make a tensor of a number and move it would wait for the GPU.
+    return x.new_full((len(x), 1), radius)
 
 
 def _shrink_to_sphere(flat: Tensor, r: Tensor) -> Tensor:

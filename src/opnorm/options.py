@@ -40,11 +40,12 @@ _RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 @dataclass(frozen=True)
 class Option:
-    """One keyword argument: its type, and whether it has to be given."""
+    """One keyword argument: its type, whether it has to be given, and what it is otherwise."""
 
     name: str
     annotation: Any
     required: bool
+    default: Any = None
 
 
 def number(value: object) -> object:
@@ -103,6 +104,11 @@ def check_options(values: Mapping[str, object], entry: str, where: str) -> dict[
     return {name: check_value(values[name], options[name].annotation, f"{where}.{name}") for name in sorted(values)}
 
 
+def with_defaults(values: Mapping[str, Any], entry: str) -> dict[str, Any]:
+    """`values`, as `check_options` returns them, and what all other options of the constructor at `entry` are then."""
+    return {option.name: values.get(option.name, option.default) for option in options_of(entry).values()}
+
+
 def suggest(name: str, known: Any) -> str:
     """'; did you mean X?' or '; known: ...', to follow the complaint about an unknown `name`."""
     names = sorted(map(str, known))
@@ -122,7 +128,9 @@ def options_of(entry: str) -> dict[str, Option]:
     for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
         annotation = _option_type(argument.annotation)
         if annotation is not None:
-            found[argument.arg] = Option(argument.arg, annotation, required=default is None)
+            found[argument.arg] = Option(
+                argument.arg, annotation, default is None, default and ast.literal_eval(default)
+            )
     return found
 
 

@@ -245,11 +245,14 @@ class _Training:
     def _end_epoch(self) -> None:
         means = {name: float(value) / self.steps_per_epoch for name, value in self.sums.items()}
         images = self.steps_per_epoch * min(self.optimization.batch_size, len(self.images))
+        # On the way a curve to look at, at the end a result.
+        with precision(self.model, torch.float32 if self.step == self.steps else self.precision):
+            test_accuracy = accuracy(self.model, self.test_split)
         self.history.append(
             {
                 "epoch": self.step // self.steps_per_epoch,
                 **means,
-                "test_accuracy": accuracy(self.model, self.test_split),
+                "test_accuracy": test_accuracy,
                 "seconds": self.seconds,
                 "images_per_second": images / max(self.seconds, 1e-9),
             }

@@ -1,11 +1,13 @@
 for figure in FIGURES:
     entry = figures.REGISTRY[figure]
+    # Whether a method is the end of a mixture depends on weights that may have been chosen.
+    compared = METHODS if figures.MIXED in entry.groups else []
 
     rule:
         name:
             figure
         input:
-            awaited(),
+            awaited(*compared),
             tables=tables([entry.analysis], *entry.groups),
         output:
             pdf=FIGURE_FILE.format(figure=figure, suffix="pdf"),
@@ -25,8 +27,8 @@ for figure in FIGURES:
         params:
             figure=figure,
             runs=EXPERIMENT.runs(*entry.groups),
-            context=lambda wildcards, groups=entry.groups: asdict(
-                figure_context(decided(), *groups)
+            context=lambda wildcards, groups=entry.groups, compared=compared: asdict(
+                figure_context(decided(*compared), *groups)
             ),
             code=plan.figure_code(figure),
         message:

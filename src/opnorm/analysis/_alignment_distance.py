@@ -17,8 +17,9 @@ from opnorm.options import Grid
 from opnorm.seeding import generator
 from opnorm.threat_model import ThreatModel
 
-# Where the largest singular value is known to this, relative to it, its vector is off by about the root of it.
-_OF_THE_VALUE = 1e-8
+# Of the largest singular value, relative to it; the vector's angle is then about the root of this over the relative gap
+# to the next.
+_TOLERANCE = 1e-8
 
 
 def alignment_distance(subject: Subject, *, epsilons: Grid) -> pd.DataFrame:
@@ -56,9 +57,7 @@ def dominant_singular_vectors(subject: Subject) -> Tensor:
     """v_1 (B, n) of the features' Jacobian at the clean samples, few samples at a time, by Lanczos."""
     function, parts = features(subject.model), subject.samples.split(SAMPLES_AT_ONCE)
     found = (
-        dominant_singular_value(
-            InputJacobian(function, part.images), start=part.random_direction, tolerance=_OF_THE_VALUE
-        )
+        dominant_singular_value(InputJacobian(function, part.images), start=part.random_direction, tolerance=_TOLERANCE)
         for part in parts
     )
     return torch.cat([part.right for part in found])

@@ -16,7 +16,6 @@ from opnorm.attacks import projected_gradient_ascent
 from opnorm.jacobian import InputJacobian
 from opnorm.operator_norm import power_method
 from opnorm.options import Counts
-from opnorm.seeding import generator
 from opnorm.threat_model import ThreatModel
 
 INPUT_GRADIENT, ATTACK, POWER_METHOD = "input_gradient", "attack", "power_method"
@@ -70,9 +69,8 @@ def _input_gradient(subject: Subject) -> Tensor:
     x = subject.samples.images
     with torch.no_grad():
         predicted = subject.model(x).argmax(1)
-    ball, unused = ThreatModel(2.0, 1.0, 1, bounds=None), generator(0, "input gradient", device=x.device)
-    point = projected_gradient_ascent(subject.model, x, predicted, ball, generator=unused, start=x, rescore=False)
-    return point - x
+    ball = ThreatModel(2.0, 1.0, 1, bounds=None)
+    return projected_gradient_ascent(subject.model, x, predicted, ball, start=x, rescore=False) - x
 
 
 def _table(samples: Samples, process: str, iterations: Counts, vectors: list[Tensor], v: Tensor) -> pd.DataFrame:

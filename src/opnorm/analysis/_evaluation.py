@@ -43,8 +43,8 @@ def evaluation(
         subject: what to measure on; the samples are drawn from its test split.
         l2, linf: radii of balls, in units of images in [0, 1]; the experiment's own ball is always added, 0 left out.
         samples: how many, drawn once for all networks; all of them where there are fewer.
-        iterations: of projected gradient ascent, one attack each.
-        restarts: starts of the longest of them, in one batch.
+        iterations: of projected gradient ascent: after how many, increasing, it is looked what is left.
+        restarts: starts, in one batch; but for the last look the first of them counts alone.
         autoattack: whether to run AutoAttack too.
         batch_size: points attacked at once.
 
@@ -88,17 +88,21 @@ def under_ascent(
 ) -> Answers:
     """What stays correct (B,) without an attack, under "pga_N" for each N, and under all `restarts` of the longest."""
     clean = correct(subject.model, x, y)
+    ball = ThreatModel(threat.norm, threat.epsilon, iterations[-1], bounds=threat.bounds)
+    answers = correct_under_ascent(
+        subject.model,
+        x[clean],
+        y[clean],
+        ball,
+        looks=iterations,
+        starts=restarts,
+        batch_size=batch_size,
+        generator=generator(subject.seed, _stage(threat, "pga"), device=x.device),
+    )
     found = {"clean": clean}
-    for n in iterations:
-        starts = restarts if n == iterations[-1] else 1
-        ball = ThreatModel(threat.norm, threat.epsilon, n, bounds=threat.bounds)
-        random = generator(subject.seed, _stage(threat, f"pga_{n}"), device=x.device)
-        answers = correct_under_ascent(
-            subject.model, x[clean], y[clean], ball, starts=starts, batch_size=batch_size, generator=random
-        )
-        found[f"pga_{n}"] = _among(clean, answers[0])
-        if starts > 1:
-            found[f"pga_{n}x{starts}"] = _among(clean, answers.all(0))
+    found |= {f"pga_{n}": _among(clean, after[0]) for n, after in zip(iterations, answers, strict=True)}
+    if restarts > 1:
+        found[f"pga_{iterations[-1]}x{restarts}"] = _among(clean, answers[-1].all(0))
     return found
 
 

@@ -101,7 +101,7 @@ def _curve(
     for epsilon in (*radii, widest):
         ball = ThreatModel(threat.norm, epsilon, iterations, bounds=threat.bounds)
         random = generator(subject.seed, f"sanity/{threat.norm}/{epsilon}", device=x.device)
-        answers.append(correct_under_ascent(subject.model, x, y, ball, batch_size=batch_size, generator=random)[0])
+        answers.append(correct_under_ascent(subject.model, x, y, ball, batch_size=batch_size, generator=random)[0, 0])
     columns: Dimensions = {"sample": range(len(x)), "epsilon": (*radii, widest)}
     return tidy("correct", torch.stack(answers, 1), columns).assign(norm=threat.norm)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from opnorm import data
+from opnorm import data, lp
 from opnorm.attacks import projected_gradient_ascent
 from opnorm.models.classifier import Classifier
 from opnorm.seeding import generator
@@ -34,7 +34,8 @@ def correct_up_to(
         threat: the adversary, who ascends the cross-entropy of the true label; its radius does not count.
         epsilons: E radii, ascending; at 0 there is no adversary.
         relative_step: alpha / epsilon; None for the step of `threat`.
-        seed, stage: of the run and of what is measured; with the norm and the radius they decide the random starts.
+        seed, stage: of the run and of what is measured; with the norm and the radius they decide the random starts,
+            whatever the batches and the samples that are left.
         batch_size: samples attacked at once.
 
     Returns:
@@ -52,15 +53,13 @@ def _still_correct(
     model: Classifier, split: data.Split, threat: ThreatModel, correct: Tensor, seed: int, stage: str, batch_size: int
 ) -> Tensor:
     """Those of the `correct` samples (N,) that are classified so after an attack."""
-    stage = f"{stage}/{threat.norm}/{threat.epsilon}"
     still = torch.zeros_like(correct)
-    left = correct.nonzero()[:, 0]
-    for number, start in enumerate(range(0, len(left), batch_size)):
-        part = left[start : start + batch_size]
+    random = generator(seed, f"{stage}/{threat.norm}/{threat.epsilon}", device=split.labels.device)
+    start = lp.sample_ball(data.to_unit(split.images), threat.norm, threat.epsilon, random)
+    for part in torch.split(correct.nonzero()[:, 0], batch_size):
         x, y = data.to_unit(split.images[part]), split.labels[part]
         if threat.epsilon > 0:
-            random = generator(seed, stage, number, device=x.device)
-            x = projected_gradient_ascent(model, x, y, threat, generator=random)
+            x = projected_gradient_ascent(model, x, y, threat, start=x + start[part])
         with torch.no_grad():
             still[part] = model(x).argmax(1) == y
     return still

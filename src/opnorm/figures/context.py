@@ -7,19 +7,22 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from opnorm import objectives
 from opnorm.errors import FileError, SettingsError
+from opnorm.options import with_defaults
 from opnorm.tables import write_text
 
 if TYPE_CHECKING:
     from opnorm.settings import Experiment, Method
+    from opnorm.threat_model import ThreatModel
 
 RANDOM = "random"
 """What stands in the column `method` for networks that were never trained."""
 
-# Of the options that d.d. SNR and mixtures share.
-_DEFAULTS = {"solver": "exact", "iterations": 10}
+# What mixtures are at the two ends.
+_ENDS = {0.0: "data_dependent_snr", 1.0: "adversarial"}
 
 
 @dataclass(frozen=True)
@@ -76,19 +79,19 @@ def figure_context(experiment: Experiment, *groups: str) -> FigureContext:
 
 def _mixtures(methods: Sequence[Method]) -> dict[str, float]:
     """The mixtures' shares of adversarial training, and the methods that the first of them would be at 0 and at 1."""
-    found = {method.name: float(method.options["mixture"]) for method in methods if "mixture" in method.options}
-    for mixture in [method for method in methods if method.name in found][:1]:
-        penalty = {name: value for name, value in mixture.options.items() if name != "mixture"}
-        for share, objective, options in ((0.0, "data_dependent_snr", penalty), (1.0, "adversarial", {})):
-            same = [
-                method.name
-                for method in methods
-                if (method.objective, method.threat) == (objective, mixture.threat)
-                and {**_DEFAULTS, **method.options} == {**_DEFAULTS, **options}
-            ]
-            if same and share not in found.values():
-                found[same[0]] = share
+    mixed = [method for method in methods if method.objective == "mixture"]
+    found = {method.name: float(method.options["mixture"]) for method in mixed}
+    for share, objective in _ENDS.items() if mixed else ():
+        end = _as(objective, mixed[0])
+        same = [method.name for method in methods if _as(method.objective, method) == end]
+        if same and share not in found.values():
+            found[same[0]] = share
     return found
+
+
+def _as(objective: str, method: Method) -> tuple[str, ThreatModel, dict[str, Any]]:
+    """All that decides the training of a method, were it one of this objective with the options that they share."""
+    return objective, method.threat, with_defaults(method.options, objectives.REGISTRY[objective])
 
 
 def write_contexts(contexts: Mapping[str, FigureContext], path: str | os.PathLike[str]) -> None:

@@ -23,10 +23,14 @@ _GAP = 0.08
 def summarise(table: pd.DataFrame, context: FigureContext) -> pd.DataFrame:
     """From the columns sample, norm, epsilon, correct, method, seed: methods become their mixtures, others go.
 
+    Of seeds those that all mixtures have, so that no point differs by its seeds.
+
     Raises:
         SettingsError: two methods have the same mixture.
     """
     table = table[table["method"].isin(list(context.mixtures))]
+    seeds = [set(part) for _, part in table.groupby("method")["seed"]]
+    table = table[table["seed"].isin(set.intersection(*seeds))]
     methods = sorted(table["method"].unique())
     mixtures = [context.mixtures[method] for method in methods]
     if len({*mixtures}) < len(mixtures):
