@@ -42,10 +42,23 @@ CONFIG = {
     "analyses": {"spectrum": None, "robustness": {"l2": [0.5, 1e-07]}},
 }
 CLAIMS = [
-    ("equal", "abstract, 5.1", NASTY, "gap", 0.01, -0.01, 0.03, "between -0.05 and 0.05", "supported", "robustness"),
-    ("damped", "5.2", "Dampens", "ratio", 1.4, 1.2, 1.6, "below 0.9", "refuted", "spectrum"),
-    ("flat", "5.3", "Is flat", "slope", -0.04, -0.08, 0.01, "above -0.05", "inconclusive", "no such figure"),
-    ("unknown", "5.2", "Cannot be said", "ratio", "", "", "", "below 1", "inconclusive", ""),
+    (
+        "equal",
+        "abstract, 5.1",
+        NASTY,
+        "gap",
+        0.01,
+        -0.01,
+        0.03,
+        "between -0.05 and 0.05",
+        "supported",
+        "robustness",
+        3,
+        360,
+    ),
+    ("damped", "5.2", "Dampens", "ratio", 1.4, 1.2, 1.6, "below 0.9", "refuted", "spectrum", 1, 200),
+    ("flat", "5.3", "Is flat", "slope", -0.04, -0.08, 0.01, "above -0.05", "inconclusive", "no such figure", 1, 200),
+    ("unknown", "5.2", "Cannot be said", "ratio", "", "", "", "below 1", "inconclusive", "", 1, 200),
 ]
 
 
@@ -245,6 +258,47 @@ def test_accuracies_are_in_percent_by_method_and_attack(contents: Contents) -> N
     assert "l2, ε = 1" in words
     assert "97.3 ± 0.5 (seeds 1.0)" in words
     assert "25.0 ± 2.0" in words
+
+
+CHECKS = [
+    ("method", "check", "norm", "epsilon", "threshold", "mean"),
+    ("standard", "zero_gradients", "network", 0.0, 0.0, 0.0),
+    ("standard", "more_iterations_50", 2, 1.0, 0.02, 0.104),
+    ("standard", "black_box", "inf", 0.1, 0.002, ""),
+    ("standard", "monotone", "inf", 0.0, 0.02, 0.5),
+    ("standard", "large_epsilon", 2, 8.0, 0.1, 0.1),
+]
+
+
+def test_doubts_stand_before_claims_and_accuracies(contents: Contents, tmp_path: Path) -> None:
+    assert "not pass" not in Page(render(contents)).words
+    write(tmp_path / "sanity.csv", CHECKS)
+    shutil.copy(contents.figures[0].png, tmp_path / "sanity.png")
+    checked = dataclasses.replace(
+        contents, figures=(*contents.figures, ReportFigure("sanity", (), "Checks.", *files(tmp_path, "sanity")))
+    )
+    words = Page(render(checked)).words
+    expected = (
+        "Accuracies under attack may be too high: of 5 checks 3 do not pass."
+        f"{NASTY}: more iterations 50 (l2, ε = 1): 0.104, at most 0.02 expected"
+        f"{NASTY}: black box (linf, ε = 0.1): –, at most 0.002 expected"
+        f"{NASTY}: monotone (linf): 0.5, at most 0.02 expected"
+    )
+    assert words.count(expected) == 2
+    first, second = (match.start() for match in re.finditer("may be too high", words))
+    assert first < words.index("Dampens")
+    assert second < words.index("97.3 ± 0.5")
+    write(
+        tmp_path / "sanity.csv",
+        [row for row in CHECKS if row[1] not in ("more_iterations_50", "black_box", "monotone")],
+    )
+    assert "Of 2 checks of the attacks none gives reason to doubt" in Page(render(checked)).words
+
+
+def test_rows_say_of_how_many_seeds_and_samples_they_are(contents: Contents) -> None:
+    words = Page(render(contents)).words
+    assert "3 seeds, 360 samples" in words
+    assert "1 seed, 200 samples" in words
 
 
 def test_provenance_is_complete(contents: Contents) -> None:

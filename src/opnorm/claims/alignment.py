@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from opnorm.claims.cases import compared, each, in_l2, together
-from opnorm.claims.claim import Claim, Measure, Reduction, Rows, Statistic, where
-from opnorm.claims.margins import AGREEMENT, FLAT, LARGER, SMALLER, STRONG
+from opnorm.claims.claim import Case, Claim, Measure, Reduction, Rows, Statistic, where
+from opnorm.claims.margins import AGREEMENT, FLAT, LARGER, SAME_SIZE, SMALLER, STRONG
 from opnorm.claims.methods import any_method, robust, standard
-from opnorm.claims.reductions import at, average, contrast, drop, first, last, ratio, trend, value, whole
+from opnorm.claims.reductions import at, average, beyond, contrast, drop, first, last, ratio, trend, value, whole
 from opnorm.claims.verdict import Above, Below, Within
 
 
@@ -50,6 +50,11 @@ def _of_process(process: str, reduction: Reduction) -> Measure:
     return Measure(Rows("alignment_iterations", "cosine", where(process=process), "iterations"), reduction)
 
 
+def _iterations(of: Case) -> float:
+    """Of the attack in training."""
+    return float(of.methods[0].iterations)
+
+
 CLAIMS = (
     *_claims("", "features'"),
     *_claims("logit_", "logits'"),
@@ -78,6 +83,14 @@ CLAIMS = (
                     "alignment_iterations",
                     lambda _: [_of_process("input_gradient", whole), _of_process("attack", last)], ratio),
           SMALLER),
+    Claim("alignment_under_longer_attack", "5.1",
+          "longer attacks on {0} align with the dominant singular vector as its own do",
+          each(any_method),
+          Statistic("mean cosine of the attack with v_1 after its longest run over that after as many iterations as in "
+                    "training", "alignment_iterations",
+                    lambda of: [_of_process("attack", beyond(_iterations(of))),
+                                _of_process("attack", at(_iterations(of)))], ratio),
+          SAME_SIZE),
     Claim("one_power_iteration_misses_dominant_vector", "4.3",
           "a single iteration of the power method on {0} does not approximate the dominant singular vector well",
           each(any_method),

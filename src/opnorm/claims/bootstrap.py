@@ -10,6 +10,7 @@ such that the interval of a mean over seeds alone is Student's, with S - 1 degre
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -19,6 +20,8 @@ from opnorm.claims.claim import Floats
 
 RESAMPLES = 2000
 LEVEL = 0.95
+
+_EXACT = 1e-12
 
 # Numbers in memory at once while samples are drawn.
 _AT_ONCE = 2**21
@@ -56,10 +59,15 @@ def interval(statistic: Floats) -> tuple[float, float, float]:
     return float(statistic[0]), float(low), float(high)
 
 
-def unseen(samples: int) -> float:
-    """The largest share of all inputs that could answer otherwise where none of so many samples did, with the tail
-    probability of `interval` (Clopper and Pearson 1934): no resample of what is all alike shows it."""
-    return float(1.0 - ((1.0 - LEVEL) / 2.0) ** (1.0 / samples))
+def unseen(few: int, samples: int) -> float:
+    """How far the share of all inputs that answer otherwise may exceed that of the `few` of so many samples that do,
+    with the tail probability of `interval` (Clopper and Pearson 1934): resamples of a few show too little of it."""
+    low, high = few / samples, 1.0
+    while high - low > _EXACT:
+        share = 0.5 * (low + high)
+        chances = (math.comb(samples, k) * share**k * (1.0 - share) ** (samples - k) for k in range(few + 1))
+        low, high = (share, high) if sum(chances) > (1.0 - LEVEL) / 2.0 else (low, share)
+    return high - few / samples
 
 
 def _seed_deviations(values: Floats, seeds: Sequence[int]) -> Floats:

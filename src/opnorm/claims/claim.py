@@ -82,12 +82,14 @@ class Statistic:
         figure: where it can be seen.
         measures: case -> what is measured of each of its methods.
         combination: from all measures of the first method, the second, ... to the number.
+        checked: whether it is the share of checks that were passed, which is known and has no interval.
     """
 
     words: str
     figure: str
     measures: Callable[[Case], Sequence[Measure]]
     combination: Combination
+    checked: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def where(**columns: Any) -> tuple[tuple[str, Any], ...]:
 def words(text: str, of: Case) -> str:
     """A statement, or a statistic in words, with the placeholders filled."""
     labels = [method.label for method in of.methods]
-    return text.format(*labels, all=", ".join(labels), detail=attack_label(of.detail))
+    return text.format(*labels, all=", ".join(labels), detail=attack_label(of.detail).replace("_", " "))
 
 
 def full_name(claim: Claim, of: Case) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from opnorm.claims.cases import compared, each, in_directions, in_l2
 from opnorm.claims.claim import Case, Claim, Measure, Reduction, Rows, Statistic, where
-from opnorm.claims.margins import APPROXIMATION, LARGER, SMALLER, STRONG
+from opnorm.claims.margins import APPROXIMATION, LARGER, NOT_LARGER, SMALLER, STRONG
 from opnorm.claims.methods import any_method, robust, standard
 from opnorm.claims.reductions import at, bend, growth, ratio, up_to, value
 from opnorm.claims.verdict import Above, Below
@@ -61,17 +61,19 @@ def _steepness(prefix: str, of: str) -> tuple[Claim, ...]:
         return Rows(analysis, "singular_value", where(direction=direction), "distance")
 
     mean = "mean largest singular value at distances above 0 and up to the training epsilon"
+    grown = Statistic(f"{mean}, over that at 0", analysis, _along(singular_value, growth), value)
     return (
         Claim(f"{prefix}singular_value_develops", "5.4",
               f"{{0}} develops large dominant {of} singular values around data, in {{detail}} directions",
-              in_directions(each(standard)),
-              Statistic(f"{mean}, over that at 0", analysis, _along(singular_value, growth), value),
-              LARGER),
+              in_directions(each(standard)), grown, LARGER),
         Claim(f"{prefix}singular_value_kept_low", "5.4",
               f"{{0}} keeps the dominant {of} singular value low around data, in {{detail}} directions",
               in_directions(compared(robust, standard)),
               Statistic(f"{mean}, {{0}} over {{1}}", analysis, _along(singular_value, up_to), ratio),
               SMALLER),
+        Claim(f"{prefix}singular_value_stays", "5.4",
+              f"{{0}} develops no larger dominant {of} singular values around data, in {{detail}} directions",
+              in_directions(each(robust)), grown, NOT_LARGER),
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ _AHEAD_OF_RANDOM = Statistic(
 
 CLAIMS = (
     Claim("cross_entropy_direction", "7.4",
-          "in the logits of {0}, attacks on the cross-entropy push along the dominant singular vector",
+          "in the logits of {0}, attacks on the cross-entropy push closer to the dominant singular vector than a "
+          "random direction does",
           each(any_method), _AHEAD_OF_RANDOM, LARGER),
 )  # fmt: skip

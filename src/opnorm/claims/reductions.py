@@ -59,10 +59,18 @@ def before(limit: float) -> Reduction:
 
 
 def reach(level: float) -> Reduction:
-    """The last point at which the curve is at least `level`; 0 where it is below it everywhere."""
+    """Up to where the curve is at least `level` before it first falls below, between two points on a line over the
+    logarithm of the place; the last place where it never does, 0 where it begins below."""
 
     def reduction(means: Floats, axis: Floats) -> Floats:
-        found: Floats = np.where(means >= level, axis, 0.0).max(-1)
+        below = means < level
+        right = np.where(below.any(-1), below.argmax(-1), len(axis) - 1)
+        left = np.maximum(right - 1, 0)
+        before, after = (np.take_along_axis(means, at[..., None], -1)[..., 0] for at in (left, right))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.clip((before - level) / (before - after), 0.0, 1.0)
+            crossing = axis[left] ** (1.0 - share) * axis[right] ** share
+        found: Floats = np.where(below.any(-1), np.where(below[..., 0], 0.0, crossing), axis[-1])
         return found
 
     return reduction
@@ -78,6 +86,16 @@ def last(means: Floats, axis: Floats) -> Floats:
     """The point furthest out."""
     found: Floats = means[..., -1]
     return found
+
+
+def beyond(limit: float) -> Reduction:
+    """The point furthest out, which has to be beyond `limit`."""
+
+    def reduction(means: Floats, axis: Floats) -> Floats:
+        _check_beyond(limit, axis)
+        return last(means, axis)
+
+    return reduction
 
 
 def outer_half(means: Floats, axis: Floats) -> Floats:
@@ -104,8 +122,7 @@ def bend(limit: float) -> Reduction:
     """The mean slope beyond `limit` over the mean slope up to it."""
 
     def reduction(means: Floats, axis: Floats) -> Floats:
-        if axis[-1] <= limit * (1.0 + _ROUNDING):
-            raise NotMeasuredError(f"nothing was measured beyond {limit:g}")
+        _check_beyond(limit, axis)
         middle = at(limit)(means, axis)
         inside = (middle - at(0.0)(means, axis)) / limit
         return _divide((means[..., -1] - middle) / (axis[-1] - limit), inside)
@@ -161,6 +178,11 @@ def correlation(numbers: Sequence[Floats]) -> Floats:
     pairs = np.stack(numbers).reshape(-1, 2, *numbers[0].shape)
     x, y = (pairs[:, i] - pairs[:, i].mean(0) for i in (0, 1))
     return _divide((x * y).sum(0), np.sqrt((x * x).sum(0) * (y * y).sum(0)))
+
+
+def _check_beyond(limit: float, axis: Floats) -> None:
+    if axis[-1] <= limit * (1.0 + _ROUNDING):
+        raise NotMeasuredError(f"nothing was measured beyond {limit:g}")
 
 
 def _mean(means: Floats, chosen: NDArray[np.bool_]) -> Floats:

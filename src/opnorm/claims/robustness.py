@@ -61,6 +61,8 @@ _LEFT_AT_EPSILON = Statistic("accuracy under attack at the training epsilon", "a
 _LEFT_BEFORE = Statistic(
     "accuracy under attack at the last radius below the training epsilon", "robustness", _accuracy(before), value
 )
+_OF_MIXTURES_AT_EPSILON = replace(_AT_EPSILON, figure="interpolation")
+_OF_EXPLANATIONS_AT_EPSILON = replace(_AT_EPSILON, figure="explanations")
 _IN_LINF_AT_EPSILON = replace(_AT_EPSILON, figure="robustness_linf")
 _CLEAN = Statistic("accuracy without an attack, {0} minus {1}", "accuracies", _accuracy(lambda _: at(0.0)), difference)
 _CLEAN_EXPLANATIONS = replace(_CLEAN, figure="explanations")
@@ -94,10 +96,18 @@ CLAIMS = (
           compared(solved_by_power, solved_exactly), _OVER_RADII, SAME_ACCURACY),
     Claim("mixtures_equally_robust", "5.3", "the mixture {0} is as robust as {1}",
           compared(mixed, adversarial, None), _OF_MIXTURES, SAME_ACCURACY),
+    Claim("mixtures_equally_robust_at_epsilon", "5.3", "the mixture {0} is as robust as {1} at the training epsilon",
+          compared(mixed, adversarial, None), _OF_MIXTURES_AT_EPSILON, SAME_ACCURACY),
     Claim("explanations_less_robust", "4.3", "{0} protects less against iterative attacks than {1}",
           compared(explained, data_dependent, None), _OF_EXPLANATIONS, LESS_ACCURATE),
     Claim("explanations_less_robust_than_adversarial", "4.3", "{0} protects less against iterative attacks than {1}",
           compared(explained, adversarial, None), _OF_EXPLANATIONS, LESS_ACCURATE),
+    Claim("explanations_less_robust_at_epsilon", "4.3",
+          "{0} protects less against iterative attacks than {1} at the training epsilon",
+          compared(explained, data_dependent, None), _OF_EXPLANATIONS_AT_EPSILON, LESS_ACCURATE),
+    Claim("explanations_less_robust_than_adversarial_at_epsilon", "4.3",
+          "{0} protects less against iterative attacks than {1} at the training epsilon",
+          compared(explained, adversarial, None), _OF_EXPLANATIONS_AT_EPSILON, LESS_ACCURATE),
     Claim("explanations_same_clean_accuracy", "4.3", "{0} has the clean accuracy of {1}",
           compared(explained, adversarial, None), _CLEAN_EXPLANATIONS, SAME_ACCURACY),
     Claim("linf_equally_robust", "5.3", "in the l-infinity ball, {0} is as robust as {1}",

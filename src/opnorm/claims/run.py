@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
-from collections.abc import Collection, Iterable, Mapping
+import warnings
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +23,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Path = str | os.PathLike[str]
-# The column of answers that are right or wrong, of which a few may all be alike by chance.
-_ANSWER = "correct"
+# The column of answers that are right or wrong; where fewer samples than these differ, resamples show too little.
+_ANSWER, _FEW = "correct", 10
+_ROUNDING = 1e-9
 COLUMNS = (
     "claim", "section", "statement", "statistic", "estimate", "low", "high", "criterion", "verdict", "figure", "seeds",
     "samples",
@@ -147,8 +150,13 @@ def _row(claim: Claim, of: Case, curves: Curves) -> dict[str, Any]:
     numbers = [measure.reduction(scattered_means(curve.values, curve.seeds), curve.axis) for measure, curve in used]
     estimate, low, high = interval(claim.statistic.combination(numbers))
     samples = min(curve.values.shape[1] for _, curve in used)
-    if low == high and all(measure.rows.value == _ANSWER for measure, _ in used):
-        low, high = low - unseen(samples), high + unseen(samples)
+    if claim.statistic.checked:
+        low = high = estimate
+    elif all(measure.rows.value == _ANSWER for measure, _ in used):
+        beyond = _unseen(claim, used)
+        low, high = min(low, estimate - beyond), max(high, estimate + beyond)
+        if len(used) == 1:
+            low, high = max(low, 0.0), min(high, 1.0)
     return {
         "claim": full_name(claim, of),
         "section": claim.section,
@@ -163,6 +171,25 @@ def _row(claim: Claim, of: Case, curves: Curves) -> dict[str, Any]:
         "seeds": min(len(curve.seeds) for _, curve in used),
         "samples": samples,
     }
+
+
+def _unseen(claim: Claim, used: Sequence[tuple[Measure, Curve]]) -> float:
+    """By how much an accuracy, or a difference of two, may be farther off than the few samples say that speak for it; 0
+    where they are many. Statistics of answers are linear in them."""
+    of_samples = [measure.reduction(_over_seeds(curve.values), curve.axis) for measure, curve in used]
+    answers = np.abs(claim.statistic.combination(of_samples))
+    answers = answers[~np.isnan(answers)]
+    # Of a single accuracy the rarer answer counts.
+    few = min(answers.sum(), len(answers) - answers.sum()) if len(used) == 1 else answers.sum()
+    return unseen(math.ceil(few - _ROUNDING), len(answers)) if few < _FEW else 0.0
+
+
+def _over_seeds(values: Floats) -> Floats:
+    """(N, K) of (S, N, K), NaN where nothing was measured."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found: Floats = np.nanmean(values, 0)
+    return found
 
 
 def _compared_seeds(curves: Iterable[Curve]) -> set[int]:

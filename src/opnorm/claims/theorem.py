@@ -38,13 +38,21 @@ _SHARE_IN_AGREEMENT = Statistic(
     "theorem",
     lambda _: [Measure(Rows("theorem", "difference", where(in_cell=True), transform=_agree), whole)],
     value,
+    checked=True,
+)
+_SHARE_IN_CELL = Statistic(
+    "share of iterates in balls of half the cell's radius that are in the cell",
+    "theorem",
+    lambda _: [Measure(Rows("theorem", "in_cell"), whole)],
+    value,
+    checked=True,
 )
 _COSINE = Statistic(
     "mean cosine of the last iterates at the training epsilon, q = 2", "theorem_distance", _cosine, value
 )
 _REACH = Statistic(
-    f"largest radius at which the mean cosine of the last iterates is at least {AGREEMENT:g}, q = 2, over the mean "
-    "radius of the ReLU cells",
+    f"radius up to which the mean cosine of the last iterates is at least {AGREEMENT:g}, q = 2, over the mean radius "
+    "of the ReLU cells",
     "theorem_distance",
     _reach_and_radius,
     ratio,
@@ -54,6 +62,9 @@ CLAIMS = (
     Claim("theorem_exact", "4.3",
           "inside ReLU cells of {0}, the attack's iterates are the power method's, for all p and q",
           each(any_method), _SHARE_IN_AGREEMENT, ALL_PASSED),
+    Claim("theorem_in_cell", "4.3",
+          "no iterate that is compared on {0} leaves its ReLU cell",
+          each(any_method), _SHARE_IN_CELL, ALL_PASSED),
     Claim("theorem_approximate", "4.3",
           "in the training ball around data, the attack on {0} still finds the power method's direction",
           each(robust), _COSINE, Above(AGREEMENT)),

@@ -32,6 +32,7 @@ STATEMENTS = (
         "4.3",
         "In a ReLU cell attack and power method coincide (share of iterates)",
         ("theorem_exact",),
+        ("theorem_in_cell",),
     ),
     Statement(
         "4.3",
@@ -55,6 +56,8 @@ STATEMENTS = (
         (
             "explanations_less_robust",
             "explanations_less_robust_than_adversarial",
+            "explanations_less_robust_at_epsilon",
+            "explanations_less_robust_than_adversarial_at_epsilon",
             "attacked_explanations_less_robust",
             "attacked_explanations_less_robust_than_adversarial",
         ),
@@ -75,7 +78,7 @@ STATEMENTS = (
         "5.1",
         "All holds under longer attacks (d.d. SNR minus AT)",
         ("attacked_equally_robust",),
-        ("attacked_more_robust_than_standard", "attacked_global_snr_not_robust"),
+        ("attacked_more_robust_than_standard", "attacked_global_snr_not_robust", "alignment_under_longer_attack"),
     ),
     Statement(
         "5.2",
@@ -121,7 +124,7 @@ STATEMENTS = (
     Statement(
         "5.3",
         "Mixtures of the two are as robust (difference)",
-        ("mixtures_equally_robust", "attacked_mixtures_equally_robust"),
+        ("mixtures_equally_robust", "mixtures_equally_robust_at_epsilon", "attacked_mixtures_equally_robust"),
     ),
     Statement(
         "5.4",
@@ -144,6 +147,7 @@ STATEMENTS = (
         "5.4",
         "AT and d.d. SNR keep it low (ratio to standard)",
         ("singular_value_kept_low",),
+        ("singular_value_stays",),
     ),
     Statement(
         "5.5",

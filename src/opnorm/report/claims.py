@@ -7,20 +7,24 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 
-from opnorm.report import tables
+from opnorm.report import doubts, tables
 from opnorm.report.contents import Contents, ReportFigure
 from opnorm.report.html import Html, download, element, join, table
 from opnorm.report.interval import draw
 from opnorm.report.tables import Row
 
-COLUMNS = ("claim", "section", "statement", "statistic", "estimate", "low", "high", "criterion", "verdict", "figure")
+COLUMNS = (
+    "claim", "section", "statement", "statistic", "estimate", "low", "high", "criterion", "verdict", "figure", "seeds",
+    "samples",
+)  # fmt: skip
 VERDICTS = {"supported": "✓", "refuted": "✗", "inconclusive": "?"}
 """Each verdict's sign; the words are in the table."""
 
 _EXPLANATION = (
     "What decides each claim, and with which margin, is in the code and the same for every experiment. A claim is "
     "supported where the whole 95 % interval is where the statistic has to be (shaded), refuted where all of it is "
-    "elsewhere, on one side, and else inconclusive. A refuted claim is a result like any other."
+    "elsewhere, on one side, and else inconclusive. A refuted claim is a result like any other. With one seed a row "
+    "speaks of these networks, not of other trainings."
 )
 
 
@@ -34,7 +38,8 @@ def section(contents: Contents) -> Html:
     figures = {figure.name: figure for figure in contents.figures}
     ordered = groupby(sorted(rows, key=_place), key=lambda row: row["section"])
     parts = [_part(name, part, figures) for name, part in ordered]
-    return join([_summary(rows), element("p", _EXPLANATION), *parts, element("p", download(Path(contents.claims)))])
+    introduction = [_summary(rows), element("p", _EXPLANATION), doubts.section(contents)]
+    return join([*introduction, *parts, element("p", download(Path(contents.claims)))])
 
 
 def _place(row: Row) -> tuple[int, list[int], str]:
@@ -86,7 +91,9 @@ def _link(name: str, figures: Mapping[str, ReportFigure]) -> str:
 def _estimate(row: Row) -> Html:
     low, high = tables.written(row["low"]), tables.written(row["high"])
     numbers = element("span", f"{tables.written(row['estimate'])} [{low},\u00a0{high}]", class_="estimate")
-    return join([numbers, _drawn(row)])
+    seeds, samples = tables.written(row["seeds"]), tables.written(row["samples"])
+    many = "" if seeds == "1" else "s"
+    return join([numbers, _drawn(row), element("small", f"{seeds} seed{many}, {samples} samples")])
 
 
 def _drawn(row: Row) -> Html | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from opnorm.errors import FileError
 from opnorm.figures.context import FigureContext
-from opnorm.report import tables
+from opnorm.report import doubts, tables
 from opnorm.report.contents import Contents, ReportFigure
 from opnorm.report.html import Html, data_uri, download, element, join, prose, table
 from opnorm.report.tables import Row
@@ -43,7 +43,7 @@ def accuracies(contents: Contents) -> Html:
     cells = {(row["method"], row["epsilon"]): _accuracy(row) for row in rows}
     methods = list(dict.fromkeys(row["method"] for row in rows))
     samples = ", ".join(sorted({tables.written(row["n"]) for row in rows}))
-    return table(
+    shown = table(
         ["Method", *(_attack(epsilon, contents.context) for epsilon in epsilons)],
         [
             [contents.context.label(method), *(cells.get((method, epsilon), tables.NOTHING) for epsilon in epsilons)]
@@ -52,6 +52,7 @@ def accuracies(contents: Contents) -> Html:
         caption=f"Accuracy on {contents.context.dataset} in percent, with its standard error over test samples "
         f"(n = {samples}) and, where there are several seeds, the deviation between them.",
     )
+    return join([doubts.section(contents), shown])
 
 
 def numbers(path: Path, caption: str, context: FigureContext, *, opened: bool = False) -> Html:

@@ -53,6 +53,8 @@ tbody th { font-weight: normal; }
 .drawn circle { fill: var(--ink); }
 .drawn rect { fill: var(--rule); }
 .estimate { font-variant-numeric: tabular-nums; }
+.claims small { display: block; color: var(--quiet); }
+.doubts { border-left: 4px solid var(--refuted); background: var(--shade); padding: .5rem 1rem; margin: 1rem 0; }
 .claims tr:target { background: var(--shade); }
 .verdict { white-space: nowrap; font-weight: 600; }
 .supported { color: var(--supported); }
