@@ -76,14 +76,15 @@ WEAK = (0.96, 0.6, 0.2, 0.0)
 ACCURACY: dict[str, dict[str, tuple[float, ...]]] = {
     PAPER: {
         "standard": NOT_ROBUST, "adversarial": ROBUST, "global": ALSO_NOT, "exact": ROBUST, "power": ROBUST,
-        "global_ten": NOT_ROBUST, "fgm": WEAK, "gradient": WEAK, "frobenius": WEAK, "mixture": ROBUST,
+        "global_ten": NOT_ROBUST, "fgm": WEAK, "gradient": WEAK, "frobenius": WEAK, "mixture": ROBUST, "end": ROBUST,
         "at_linf": ROBUST, "onr_linf": ROBUST,
     },
     OPPOSITE: {
         "standard": (0.97, 0.0, 0.84, 0.0), "adversarial": (0.6, 0.2, 0.2, 0.1), "global": (0.97, 0.0, 1.0, 0.0),
         "exact": (0.96, 0.0, 0.64, 0.0), "power": (0.4, 0.0, 0.84, 0.0), "global_ten": (0.7, 0.0, 0.5, 0.0),
         **dict.fromkeys(["fgm", "gradient", "frobenius"], (0.96, 0.0, 0.7, 0.0)), "mixture": (0.9, 0.0, 0.8, 0.0),
-        "at_linf": (0.9, 0.0, 0.0, 0.0), "onr_linf": (0.6, 0.0, 0.3, 0.0),
+        "end": (0.9, 0.0, 0.8, 0.0),
+        "at_linf": (0.9, 0.0, 0.2, 0.0), "onr_linf": (0.6, 0.0, 0.4, 0.0),
     },
 }  # fmt: skip
 GOOD = {"adversarial", "exact", "power"}

@@ -116,6 +116,13 @@ def test_a_full_experiment_has_every_figure_and_attacks_each_method_in_its_own_b
         assert {(method.threat.norm, method.threat.epsilon) for method in found.methods} <= radii
 
 
+def test_the_full_digits_experiment_has_the_constants_of_the_default_one():
+    default, full = (yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()) for name in ("digits", "digits_full"))
+    for key in ("dataset", "model", "seeds", "threat", "training", "samples"):
+        assert full[key] == default[key], key
+    assert {name: full["methods"][name] for name in default["methods"]} == default["methods"]
+
+
 @pytest.mark.parametrize("name", ["cifar10", "cifar10_full", "digits", "digits_full"])
 def test_both_solvers_and_all_mixtures_have_the_weight_of_data_dependent_snr(name):
     found = Experiment.from_config(yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()), SCHEMA, name)

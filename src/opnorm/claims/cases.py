@@ -21,6 +21,11 @@ def each(role: Role) -> Cases:
     return lambda context: [case(context, method) for method in context.those(role)]
 
 
+def each_of(group: str) -> Cases:
+    """Each method of a group by itself, in the ball of its training."""
+    return lambda context: [Case((method,), method.norm, method.epsilon) for method in context.those(any_method, group)]
+
+
 def compared(role: Role, other: Role, group: str | None = MAIN) -> Cases:
     """Each method of one role and group, or of all groups, with the first main one of another role."""
     return lambda context: [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from opnorm.claims.cases import compared, detailed, each, in_linf
+from opnorm.claims.cases import compared, detailed, each, each_of, in_linf
 from opnorm.claims.claim import Case, Claim, Measure, Rows, Statistic, where
 from opnorm.claims.margins import ALL_PASSED, LESS_ACCURATE, MORE_ACCURATE, NOT_MORE_ACCURATE, SAME_ACCURACY
 from opnorm.claims.methods import (
@@ -78,6 +78,8 @@ _GAINED = Statistic(
     lambda of: [*_accuracy(of), *_accuracy(replace(of, detail="autoattack"))],
     difference,
 )
+# The groups whose networks are evaluated beside the main ones.
+_BESIDE = ("explanations", "linf", "interpolation")
 _FALLING = _passed("accuracy does not rise with epsilon", check="monotone")
 _CHANCE = _passed("accuracy at most that of guessing", check="large_epsilon")
 _EACH_CHECK = _passed("{detail}")
@@ -105,6 +107,9 @@ CLAIMS = (
     Claim("ascent_as_strong_as_autoattack", "evaluation",
           "AutoAttack finds hardly more than {detail} on {0}", detailed(each(any_method), _longest), _GAINED,
           NOT_MORE_ACCURATE),
+    *(Claim("ascent_as_strong_as_autoattack", "evaluation",
+            "AutoAttack finds hardly more than {detail} on {0}", detailed(each_of(group), _longest),
+            replace(_GAINED, figure=f"evaluation_{group}"), NOT_MORE_ACCURATE) for group in _BESIDE),
     Claim("accuracy_falls_with_epsilon", "evaluation", "attacks on {0} succeed more often the larger the ball",
           each(any_method), _FALLING, ALL_PASSED),
     Claim("chance_at_large_epsilon", "evaluation",
