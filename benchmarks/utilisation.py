@@ -101,7 +101,7 @@ def main() -> None:
         steps = {name: training_step.steps(model, x, y)[name] for name in STEPS}
         count = {name: operations(step) for name, step in steps.items()}
         if gpu:
-            training._compile(model)
+            training._compile(model, aloud=True)
         alone = {f"bare {name}": lambda n=n: bare(layers, n, dtype) for name, n in STEPS.items()}  # type: ignore[misc]
         found = seconds(steps | alone, rounds=15 if gpu else 3)
     for name in STEPS:

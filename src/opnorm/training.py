@@ -363,12 +363,13 @@ def _optimizer(model: Classifier, optimization: Optimization) -> torch.optim.Opt
     return optimizer
 
 
-def _compile(model: Classifier, backend: str = "inductor") -> None:
-    """Let `model(x)`, but not `model.forward(x)`, run as compiled code, or as it is where the compiler fails.
+def _compile(model: Classifier, backend: str = "inductor", *, aloud: bool = False) -> None:
+    """Let `model(x)`, but not `model.forward(x)`, run as compiled code.
 
-    TORCH_COMPILE_DISABLE=1 in the environment turns this off.
+    Where the compiler fails it runs as it is, or `aloud` raises. TORCH_COMPILE_DISABLE=1 in the environment turns this
+    off.
     """
-    torch._dynamo.config.suppress_errors = True
+    torch._dynamo.config.suppress_errors = not aloud
     model.compile(dynamic=False, backend=backend)
 
 
