@@ -306,30 +306,50 @@ TWICE_DIFFERENTIATED = {"input_gradient": {"weight": 0.01}, "frobenius": {"weigh
 """Objectives whose gradient is differentiated once more, which compiled code cannot be."""
 
 
-@pytest.mark.parametrize("objective", ["adversarial", "data_dependent_snr", *TWICE_DIFFERENTIATED])
-def test_compiled_training_steps_are_those_of_the_plain_network(objective, splits, tmp_path, monkeypatch):
-    # Compiled networks are not folded, and an ascent magnifies rounding: the plain one is not folded here either.
-    monkeypatch.setattr(attacks, "folded", lambda model: model)
-    chosen = settings(objective, TWICE_DIFFERENTIATED.get(objective), epochs=1)
-    plain = train(splits, tmp_path / "plain", chosen)
+@pytest.fixture
+def compiled(monkeypatch):
+    """Networks are traced in training as on a GPU, but run by torch's own operators: no compiler is needed."""
     prepared = training._Training.__init__
 
-    def compiled(self, *args, **kwargs):
+    def prepare(self, *args, **kwargs):
         prepared(self, *args, **kwargs)
-        # Traced as on a GPU, but run by torch's own operators: no compiler is needed.
-        training._compile(self.model, "aot_eager")
+        training._compile(self.model, "aot_eager", aloud=True)
 
-    monkeypatch.setattr(training._Training, "__init__", compiled)
-    calls = torch._dynamo.utils.counters
-    calls.clear()
-    try:
-        fast = train(splits, tmp_path / "compiled", chosen)
-    finally:
-        torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(training._Training, "__init__", prepare)
+        yield torch._dynamo.utils.counters
+    torch._dynamo.reset()
+
+
+COMPILED = ["adversarial", "data_dependent_snr", "mixture"]
+OPTIONS = {"mixture": {"mixture": 0.5, "weight": 0.01}, **TWICE_DIFFERENTIATED}
+
+
+@pytest.mark.parametrize("objective", [*COMPILED, *TWICE_DIFFERENTIATED])
+def test_compiled_training_steps_are_those_of_the_plain_network(objective, splits, tmp_path, monkeypatch, request):
+    # Compiled networks are not folded, and an ascent magnifies rounding: the plain one is not folded here either.
+    monkeypatch.setattr(attacks, "folded", lambda model: model)
+    chosen = settings(objective, OPTIONS.get(objective), epochs=1)
+    plain = train(splits, tmp_path / "plain", chosen)
+    calls = request.getfixturevalue("compiled")
+    fast = train(splits, tmp_path / "compiled", chosen)
     assert (calls["stats"]["unique_graphs"] >= 1) == (objective not in TWICE_DIFFERENTIATED)
     assert not calls["graph_break"]
     for a, b in zip(plain.model.parameters(), fast.model.parameters(), strict=True):
         assert torch.allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("objective", COMPILED)
+def test_compiled_training_steps_run_in_bfloat16(objective, splits, tmp_path, request):
+    chosen = settings(objective, OPTIONS.get(objective), epochs=1, precision="bfloat16")
+    plain = train(splits, tmp_path / "plain", chosen)
+    calls = request.getfixturevalue("compiled")
+    fast = train(splits, tmp_path / "compiled", chosen)
+    assert calls["stats"]["unique_graphs"] >= 1
+    assert not calls["graph_break"]
+    # Rounding to eight bits, magnified by ascents and by some steps of training.
+    assert fast.history["loss"].iloc[-1] == pytest.approx(plain.history["loss"].iloc[-1], rel=0.1)
 
 
 def test_a_batch_that_does_not_fit_in_memory_is_named_with_what_to_set(splits, tmp_path, monkeypatch):
