@@ -207,7 +207,7 @@ class _Ascent:
         v = lp.dual_vector(gradient, self.threat.norm)
         if self.threat.step < math.inf:
             return lp.project_ball(delta + self.threat.step * v, self.threat.norm, self.threat.epsilon)
-        still = (v == 0).flatten(1).all(1).view(-1, *[1] * (v.ndim - 1))
+        still = lp.per_example((v == 0).flatten(1).all(1), v)
         return torch.where(still, delta, self.threat.epsilon * v)
 
     def _feasible(self, delta: Tensor) -> Tensor:
@@ -226,4 +226,4 @@ class _Ascent:
         # Of equal values the later: where the loss has underflowed the ascent has gone on.
         better = value >= self.best_value
         self.best_value = torch.where(better, value, self.best_value)
-        self.best = torch.where(better.view(-1, *[1] * (point.ndim - 1)), point, self.best)
+        self.best = torch.where(lp.per_example(better, point), point, self.best)

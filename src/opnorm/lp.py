@@ -13,7 +13,10 @@ from torch import Tensor
 
 from opnorm.errors import SettingsError
 
-__all__ = ["dual_exponent", "dual_vector", "norm", "project_ball", "project_sphere", "sample_ball"]
+__all__ = [
+    "dual_exponent", "dual_vector", "first_axis_if_zero", "norm", "per_example", "project_ball", "project_sphere",
+    "sample_ball",
+]  # fmt: skip
 
 
 def norm(x: Tensor, p: float) -> Tensor:
@@ -132,7 +135,7 @@ def project_sphere(x: Tensor, p: float, radius: float | Tensor) -> Tensor:
     r = _column(radius, x)
     flat = x.flatten(1)
     if p == 2.0:
-        return (r * dual_vector(_first_axis_if_zero(flat), 2.0)).view_as(x)
+        return (r * dual_vector(first_axis_if_zero(flat), 2.0)).view_as(x)
     inside = norm(flat, p)[:, None] < r
     grown = _grow_to_face(flat, r) if p == 1.0 else _grow_largest(flat, r)
     return torch.where(inside, grown, project_ball(flat, p, radius)).view_as(x)
@@ -215,11 +218,16 @@ def _grow_largest(flat: Tensor, r: Tensor) -> Tensor:
     return flat.scatter(1, index, moved)
 
 
-def _first_axis_if_zero(flat: Tensor) -> Tensor:
-    zero = (flat == 0.0).all(1)
+def first_axis_if_zero(flat: Tensor) -> Tensor:
+    """`flat` (B, n), and the first unit vector, which is one for every p, where it is 0."""
     axis = torch.zeros_like(flat)
-    axis[:, 0] = zero
+    axis[:, 0] = (flat == 0.0).all(1)
     return flat + axis
+
+
+def per_example(numbers: Tensor, like: Tensor) -> Tensor:
+    """`numbers` (B,) as (B, 1, ...), to be combined with `like` (B, ...)."""
+    return numbers.view(-1, *[1] * (like.ndim - 1))
 
 
 def _generalized_gaussian(flat: Tensor, p: float, generator: torch.Generator) -> Tensor:

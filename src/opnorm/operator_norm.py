@@ -228,7 +228,8 @@ def _solver(d: int, n: int, p: float, q: float) -> _Solver:
 def _operator_norm(solve: _Solver, J: Tensor, p: float, q: float, generator: torch.Generator) -> OperatorNorm:
     A, scale = _scaled(J)
     v, upper = solve(A, p, q, generator)
-    v = _first_axis_if_zero(v)
+    # Any v is a maximiser of J = 0, but only a unit vector is a unit vector.
+    v = lp.first_axis_if_zero(v)
     value = lp.norm(DenseOperator(A).matvec(v), q)
     rounded = (scale * value).to(J.dtype)
     if upper is None:
@@ -251,13 +252,6 @@ def _scaled(J: Tensor) -> tuple[Tensor, Tensor]:
     return J / scale[:, None, None], scale
 
 
-def _first_axis_if_zero(v: Tensor) -> Tensor:
-    """Any v is a maximiser of J = 0, but only a unit vector is a unit vector, for every p."""
-    axis = torch.zeros_like(v)
-    axis[:, 0] = (v == 0.0).all(1)
-    return v + axis
-
-
 def _step(v: Tensor, gradient: Tensor, p: float, step_size: float) -> Tensor:
     """The second line of Eq. 11, or of Eq. 12 for an infinite step."""
     if step_size == math.inf:
@@ -265,7 +259,7 @@ def _step(v: Tensor, gradient: Tensor, p: float, step_size: float) -> Tensor:
     else:
         moved = lp.project_sphere(v + step_size * gradient, p, 1.0)
     still = (gradient == 0.0).flatten(1).all(1)
-    return torch.where(still.view(-1, *[1] * (v.ndim - 1)), v, moved)
+    return torch.where(lp.per_example(still, v), v, moved)
 
 
 def _largest_column(A: Tensor, p: float, q: float, generator: torch.Generator) -> tuple[Tensor, None]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import unfold
 
+from opnorm import lp
 from opnorm.analysis._alignment_distance import above_zero, cosines
 from opnorm.analysis.subject import Subject
 from opnorm.analysis.tidy import Dimensions, tidy
@@ -196,7 +197,7 @@ def _in_float64(subject: Subject, samples: int) -> tuple[nn.Module, Tensor, Tens
 
 
 def _moved(x: Tensor, epsilon: Tensor, v: Tensor) -> Tensor:
-    return x + epsilon.view(-1, *[1] * (x.ndim - 1)) * v
+    return x + lp.per_example(epsilon, x) * v
 
 
 @torch.no_grad()

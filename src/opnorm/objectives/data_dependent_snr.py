@@ -75,7 +75,7 @@ class DataDependentSNR(Objective):
                 return power_method(jacobian, self.p, self.q, iterations=self.iterations, start=start).maximizer
             v = operator_norm(jacobian.dense(), self.p, self.q).maximizer.view_as(x)
         coins = torch.rand(len(x), generator=generator, device=x.device) < 0.5
-        return torch.where(coins.view(-1, *[1] * (x.ndim - 1)), v, -v)
+        return torch.where(lp.per_example(coins, x), v, -v)
 
     def _size(self, gain: Tensor) -> Tensor:
         if self.q == math.inf:
