@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -121,6 +122,16 @@ def test_the_full_digits_experiment_has_the_constants_of_the_default_one():
     for key in ("dataset", "model", "seeds", "threat", "training", "samples"):
         assert full[key] == default[key], key
     assert {name: full["methods"][name] for name in default["methods"]} == default["methods"]
+
+
+def test_the_digits_radius_in_linf_is_the_smallest_that_breaks_the_standard_network():
+    config = yaml.safe_load((ROOT / "config/digits_full.yaml").read_text())
+    found = Experiment.from_config(config, SCHEMA, "digits_full")
+    (epsilon,) = {method.threat.epsilon for method in found.methods if method.group == "linf"}
+    table = pd.read_csv(ROOT / "results/reference/digits_full/figures/robustness_linf.csv", dtype={"norm": str})
+    standard = table[(table["method"] == "standard") & (table["norm"] == "inf")].set_index("epsilon")["mean"]
+    assert standard[epsilon] <= 0.01
+    assert (standard[standard.index < epsilon] > 0.01).all()
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar10_full", "digits", "digits_full"])
