@@ -99,8 +99,9 @@ class Project:
 def project(tmp_path_factory):
     """The smoke experiment, run to all figures."""
     found = Project(tmp_path_factory.mktemp("project"))
-    done = found.run()
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = found.run("--verbose")
+    found.output = done.stdout + done.stderr
+    assert done.returncode == 0, found.output
     return found
 
 
@@ -123,6 +124,11 @@ def test_the_smoke_experiment_makes_what_the_contract_names(project):
     assert len(logs) == len(benchmarks) == 1 + 2 + 2 + 12 + 7 + 2
     assert all("process" in log.read_text() and log.read_text().endswith("done\n") for log in logs)
     assert "epoch 2/2" in (results / "logs/train/dd_snr.log").read_text()
+
+
+def test_the_scheduler_looks_for_jobs_when_one_has_ended_and_not_all_the_time(project):
+    jobs = 1 + 2 + 2 + 12 + 7 + 2
+    assert 0 < project.output.count("Ready jobs: ") <= 2 * jobs
 
 
 def test_a_second_run_has_nothing_to_do(project):

@@ -165,3 +165,8 @@ onstart:
     locks.claim(Path(".snakemake"))
     os.environ.update(SITE)
     stop_launchers_on_termination(workflow.local_exec)
+    if workflow.local_exec:
+        # For its limit of submissions a second every pass of the scheduler asks for another, and
+        # each finished job begins a new chain of them: after a hundred jobs they take a fifth of a
+        # core.
+        workflow.scheduler.job_rate_limiter = None
