@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from opnorm.claims.bootstrap import LEVEL, RESAMPLES, interval, scattered_means, unseen
 
@@ -63,7 +64,13 @@ def test_where_only_samples_differ_it_is_that_of_a_mean() -> None:
 @pytest.mark.parametrize("samples", [1, 50, 2000])
 def test_what_none_of_some_samples_showed_is_bounded_exactly(samples: int) -> None:
     # A share as large as this would be missed by all of them with the probability of one tail.
-    assert (1.0 - unseen(samples)) ** samples == pytest.approx((1.0 - LEVEL) / 2.0)
+    assert (1.0 - unseen(0, samples)) ** samples == pytest.approx((1.0 - LEVEL) / 2.0)
+
+
+@pytest.mark.parametrize(("few", "samples"), [(1, 50), (3, 100), (9, 2000)])
+def test_what_a_few_of_some_samples_showed_is_bounded_exactly(few: int, samples: int) -> None:
+    share = few / samples + unseen(few, samples)
+    assert stats.binom.cdf(few, samples, share) == pytest.approx((1.0 - LEVEL) / 2.0)
 
 
 def test_seeds_that_differ_widen_the_interval() -> None:
