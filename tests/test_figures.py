@@ -510,7 +510,7 @@ def test_the_evaluation_shows_the_summary_from_no_attack_to_all() -> None:
             "PGA-50",
             "PGA-200",
             "PGA-200, 5 starts",
-            "… then Square",
+            "Square",
             "AutoAttack",
             "all attacks together",
         ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 _NAMES = {
     "clean": "clean",
     "apgd_ce": "APGD-CE",
-    "apgd_t": "… then APGD-T",
-    "fab_t": "… then FAB-T",
-    "square": "… then Square",
+    "apgd_t": "APGD-T",
+    "fab_t": "FAB-T",
+    "square": "Square",
     "autoattack": "AutoAttack",
     "worst_case": "all attacks together",
 }

@@ -33,8 +33,8 @@ def section(contents: Contents) -> Html | None:
 
 
 def _in_words(row: Row) -> str:
-    ball = "" if row["norm"] == "network" else f" (l{row['norm']}, ε = {tables.written(row['epsilon'])})"
-    # Of how far accuracy rises the figure does not say to where.
-    ball = ball.replace(", ε = 0)", ")")
+    # Of accuracy that rises the figure does not say to which radius.
+    radius = f", ε = {tables.written(row['epsilon'])}" if tables.number(row["epsilon"]) else ""
+    ball = "" if row["norm"] == "network" else f" (l{row['norm']}{radius})"
     value, threshold = tables.written(row["mean"]), tables.written(row["threshold"])
     return f"{row['check'].replace('_', ' ')}{ball}: {value}, at most {threshold} expected"
