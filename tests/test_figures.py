@@ -57,6 +57,8 @@ COLUMNS = {
     "theorem": ["method", "p", "q", "iteration"],
     "theorem_distance": ["method", "p", "q", "epsilon"],
     "logit_spectrum": ["method", "inputs", "rank"],
+    "spectrum_explanations": ["method", "inputs", "rank"],
+    "logit_spectrum_explanations": ["method", "inputs", "rank"],
     "logit_alignment": ["method", "rank"],
     "logit_dominant_singular_value": ["method", "direction", "distance"],
     "logit_direction": ["method", "quantity", "direction", "inputs"],
@@ -74,6 +76,8 @@ VALUES = {
     "spectrum": "singular_value",
     "alignment": "cosine",
     "logit_spectrum": "singular_value",
+    "spectrum_explanations": "singular_value",
+    "logit_spectrum_explanations": "singular_value",
     "logit_alignment": "cosine",
     "logit_dominant_singular_value": "singular_value",
     "logit_direction": "cosine",
@@ -406,6 +410,15 @@ def test_the_interpolation_leaves_out_what_is_no_mixture_and_refuses_two_that_ar
     context = replace(context, mixtures=dict.fromkeys(METHODS, 0.5))
     with pytest.raises(SettingsError, match="same mixture"):
         summary_of("interpolation", context)
+
+
+def test_mixtures_without_a_common_seed_are_answered_in_words() -> None:
+    table = pd.DataFrame(
+        {"sample": 0, "norm": 2.0, "epsilon": 0.5, "correct": True, "method": ["one", "other"], "seed": [0, 1]}
+    )
+    context = FigureContext({"one": "one", "other": "other"}, {}, 2.0, EPSILON, "digits", {"one": 0.0, "other": 1.0})
+    with pytest.raises(SettingsError, match="no seed in common"):
+        module_of("interpolation").summarise(table, context)
 
 
 @pytest.mark.parametrize("values", [[1.0, 0.99, 0.98, 0.5], [0.9, 0.02, 0.01, 0.0], [0.0] * 4, [1.0] * 4])

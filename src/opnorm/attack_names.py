@@ -13,8 +13,15 @@ _NAMES = {
 }
 
 
+AFTER = "_after_"
+"""Between two attacks: the first on what the second leaves."""
+
+
 def attack_label(attack: str) -> str:
-    """What a reader calls the attack "pga_200x5": "PGA-200, 5 starts". Any other word stays as it is."""
+    """What a reader calls the attack "pga_200x5": "PGA-200, 5 starts"; "pga_50_after_pga_10": "PGA-50 after PGA-10".
+    Any other word stays as it is."""
+    if AFTER in attack:
+        return " after ".join(map(attack_label, attack.split(AFTER)))
     if not attack.startswith("pga_"):
         return _NAMES.get(attack, attack)
     iterations, starts = _parts(attack)

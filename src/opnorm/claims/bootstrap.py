@@ -88,7 +88,7 @@ def _weighted(x: Floats, measured: Floats) -> Floats:
     weights, x = _sample_weights(len(x)), np.nan_to_num(x)
     if measured.all():
         return weights @ x / len(x)
-    return _divide(weights @ x, weights @ measured.astype(float))
+    return divided(weights @ x, weights @ measured.astype(float))
 
 
 @lru_cache(maxsize=1)
@@ -107,11 +107,12 @@ def _means(values: Floats, axis: int) -> tuple[Floats, Floats]:
     """Mean along an axis without what is NaN, NaN where all of it is; and where there was anything."""
     measured = ~np.isnan(values)
     count = measured.sum(axis)
-    return _divide(np.where(measured, values, 0.0).sum(axis), count.astype(float)), count > 0
+    return divided(np.where(measured, values, 0.0).sum(axis), count.astype(float)), count > 0
 
 
-def _divide(above: Floats, below: Floats) -> Floats:
-    found: Floats = np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0.0)
+def divided(above: Floats, below: Floats) -> Floats:
+    """NaN where the denominator is not above 0: all that is divided by here is a number, a size or a length."""
+    found: Floats = np.divide(above, below, out=np.full(np.shape(above), np.nan), where=np.asarray(below) > 0.0)
     return found
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
+from opnorm.attack_names import AFTER
 from opnorm.claims.cases import compared, detailed, each, each_of, in_linf
 from opnorm.claims.claim import Case, Claim, Measure, Rows, Statistic, where
 from opnorm.claims.margins import ALL_PASSED, LESS_ACCURATE, MORE_ACCURATE, NOT_MORE_ACCURATE, SAME_ACCURACY
@@ -43,8 +45,23 @@ def _longest(context: Context) -> list[str]:
     return [ascent] if "autoattack" in others else []
 
 
+def steps(context: Context) -> list[str]:
+    """Each longer ascent, the one with restarts, and the black-box attack, after what it goes on from."""
+    options = context.analyses.get("evaluation", {})
+    ascents = [f"pga_{count}" for count in options.get("iterations", ITERATIONS)]
+    longest = attacks(context)[0]
+    ascents += [longest] if longest != ascents[-1] else []
+    black_box = [f"square{AFTER}fab_t"] if options.get("autoattack", True) else []
+    return [f"{stronger}{AFTER}{weaker}" for weaker, stronger in pairwise(ascents)] + black_box
+
+
 def _accuracy(of: Case) -> list[Measure]:
     return [Measure(Rows("evaluation", "correct", where(norm=of.norm, attack=of.detail), "epsilon"), at(of.epsilon))]
+
+
+def _before_and_after(of: Case) -> list[Measure]:
+    stronger, weaker = of.detail.split(AFTER)
+    return [measure for attack in (weaker, stronger) for measure in _accuracy(replace(of, detail=attack))]
 
 
 def checks(context: Context) -> list[str]:
@@ -76,6 +93,12 @@ _GAINED = Statistic(
     "accuracy under the longest ascent minus that under AutoAttack, at the training epsilon",
     "evaluation",
     lambda of: [*_accuracy(of), *_accuracy(replace(of, detail="autoattack"))],
+    difference,
+)
+_STEP = Statistic(
+    "accuracy at the training epsilon under the weaker attack minus that under the stronger: {detail}",
+    "evaluation",
+    _before_and_after,
     difference,
 )
 # The groups whose networks are evaluated beside the main ones.
@@ -110,6 +133,9 @@ CLAIMS = (
     *(Claim("ascent_as_strong_as_autoattack", "evaluation",
             "AutoAttack finds hardly more than {detail} on {0}", detailed(each_of(group), _longest),
             replace(_GAINED, figure=f"evaluation_{group}"), NOT_MORE_ACCURATE) for group in _BESIDE),
+    *(Claim("stronger_attack_finds_little", "evaluation",
+            "{detail} finds hardly more on {0}", detailed(each_of(group), steps),
+            replace(_STEP, figure=f"evaluation_{group}"), NOT_MORE_ACCURATE) for group in _BESIDE),
     Claim("accuracy_falls_with_epsilon", "evaluation", "attacks on {0} succeed more often the larger the ball",
           each(any_method), _FALLING, ALL_PASSED),
     Claim("chance_at_large_epsilon", "evaluation",

@@ -5,12 +5,12 @@ A reduction takes means (..., K) at K increasing places (K,) and returns (...); 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from opnorm.claims.bootstrap import divided
 from opnorm.claims.claim import Floats, Reduction
 
 # A radius may have been through float32 on its way into a table.
@@ -110,12 +110,12 @@ def drop(means: Floats, axis: Floats) -> Floats:
 
 def contrast(means: Floats, axis: Floats) -> Floats:
     """How many times the outer half the first point is."""
-    return _divide(first(means, axis), outer_half(means, axis))
+    return divided(first(means, axis), outer_half(means, axis))
 
 
 def growth(limit: float) -> Reduction:
     """The mean over the points up to `limit` over the value at 0."""
-    return lambda means, axis: _divide(up_to(limit)(means, axis), at(0.0)(means, axis))
+    return lambda means, axis: divided(up_to(limit)(means, axis), at(0.0)(means, axis))
 
 
 def bend(limit: float) -> Reduction:
@@ -125,7 +125,7 @@ def bend(limit: float) -> Reduction:
         _check_beyond(limit, axis)
         middle = at(limit)(means, axis)
         inside = (middle - at(0.0)(means, axis)) / limit
-        return _divide((means[..., -1] - middle) / (axis[-1] - limit), inside)
+        return divided((means[..., -1] - middle) / (axis[-1] - limit), inside)
 
     return reduction
 
@@ -156,7 +156,13 @@ def average(numbers: Sequence[Floats]) -> Floats:
 def ratio(numbers: Sequence[Floats]) -> Floats:
     """The first over the second."""
     above, below = numbers
-    return _divide(above, below)
+    return divided(above, below)
+
+
+def least_ratio(numbers: Sequence[Floats]) -> Floats:
+    """The smallest of a / b, of a, b of each method in turn."""
+    found: Floats = np.stack([divided(a, b) for a, b in zip(numbers[::2], numbers[1::2], strict=True)]).min(0)
+    return found
 
 
 def difference(numbers: Sequence[Floats]) -> Floats:
@@ -168,7 +174,7 @@ def difference(numbers: Sequence[Floats]) -> Floats:
 def ratio_of_ratios(numbers: Sequence[Floats]) -> Floats:
     """(a / c) / (b / d) of a, b of one method and c, d of another."""
     a, b, c, d = numbers
-    return _divide(_divide(a, c), _divide(b, d))
+    return divided(divided(a, c), divided(b, d))
 
 
 def correlation(numbers: Sequence[Floats]) -> Floats:
@@ -177,7 +183,7 @@ def correlation(numbers: Sequence[Floats]) -> Floats:
         raise NotMeasuredError("a correlation needs three methods")
     pairs = np.stack(numbers).reshape(-1, 2, *numbers[0].shape)
     x, y = (pairs[:, i] - pairs[:, i].mean(0) for i in (0, 1))
-    return _divide((x * y).sum(0), np.sqrt((x * x).sum(0) * (y * y).sum(0)))
+    return divided((x * y).sum(0), np.sqrt((x * x).sum(0) * (y * y).sum(0)))
 
 
 def _check_beyond(limit: float, axis: Floats) -> None:
@@ -189,10 +195,4 @@ def _mean(means: Floats, chosen: NDArray[np.bool_]) -> Floats:
     if not np.any(chosen):
         raise NotMeasuredError("nothing was measured in the range that is looked at")
     found: Floats = means[..., chosen].mean(-1)
-    return found
-
-
-def _divide(above: Floats, below: Floats) -> Floats:
-    """NaN where the denominator is not above 0: all that is divided by here is a size or a length."""
-    found: Floats = np.divide(above, below, out=np.full(np.shape(above), math.nan), where=np.asarray(below) > 0.0)
     return found

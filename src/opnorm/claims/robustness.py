@@ -27,6 +27,9 @@ from opnorm.claims.methods import (
 from opnorm.claims.reductions import at, before, difference, up_to, value
 from opnorm.claims.verdict import Above, Below
 
+_GRIDS = {2.0: "l2", math.inf: "linf"}
+"""The option of `robustness` that has the radii of a norm."""
+
 
 def _accuracy(reduction: Callable[[float], Reduction]) -> Callable[[Case], Sequence[Measure]]:
     """Accuracy over the radius in the case's norm, reduced with its epsilon."""
@@ -35,7 +38,8 @@ def _accuracy(reduction: Callable[[float], Reduction]) -> Callable[[Case], Seque
 
 def _smaller_radii(context: Context) -> list[str]:
     """The radii of the grid below the training epsilon, above 0."""
-    grid = context.analyses.get("robustness", {}).get("linf" if context.norm == math.inf else "l2", ())
+    grids = context.analyses.get("robustness", {})
+    grid = grids.get(_GRIDS[context.norm], ()) if context.norm in _GRIDS else ()
     return [f"{radius:g}" for radius in grid if 0.0 < radius < context.epsilon]
 
 

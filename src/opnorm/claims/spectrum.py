@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from opnorm.claims.cases import compared
 from opnorm.claims.claim import Claim, Measure, Rows, Statistic, where
 from opnorm.claims.margins import SAME_SIZE, SMALLER
@@ -35,6 +37,7 @@ def _leading_values(analysis: str, inputs: str = "clean") -> Statistic:
 def _claims(prefix: str, of: str) -> tuple[Claim, ...]:
     """The claims of one Jacobian: `prefix` in names, `of` in words."""
     leading, attacked = (_leading_values(f"{prefix}spectrum", inputs) for inputs in ("clean", "adversarial"))
+    beside = replace(leading, figure=f"{prefix}spectrum_explanations")
     return (
         Claim(f"{prefix}spectrum_dampened", "5.2",
               f"{{0}} dampens the leading singular values of the {of} Jacobian",
@@ -54,7 +57,7 @@ def _claims(prefix: str, of: str) -> tuple[Claim, ...]:
               compared(data_dependent, adversarial), leading, Below(1.0)),
         Claim(f"{prefix}spectrum_iterations_of_global_snr", "5.1",
               f"more power iterations ({{0}}) make no difference to the {of} Jacobian of {{1}}",
-              compared(global_snr_many, global_snr, None), leading, SAME_SIZE),
+              compared(global_snr_many, global_snr, None), beside, SAME_SIZE),
         Claim(f"{prefix}spectrum_solvers", "4.1",
               f"the power method ({{0}}) dampens the {of} Jacobian as the exact maximiser ({{1}}) does",
               compared(solved_by_power, solved_exactly), leading, SAME_SIZE),

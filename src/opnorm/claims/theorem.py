@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from opnorm.claims.cases import each
+import math
+
+from opnorm.claims.cases import detailed, each, together
 from opnorm.claims.claim import Case, Claim, Floats, Measure, Rows, Statistic, where
 from opnorm.claims.margins import AGREEMENT, ALL_PASSED, MUCH_LARGER, ROUNDING
 from opnorm.claims.methods import any_method, robust
-from opnorm.claims.reductions import at, ratio, reach, value, whole
+from opnorm.claims.reductions import at, least_ratio, ratio, reach, value, whole
 from opnorm.claims.verdict import Above
 
 FRACTION = 0.5
 """Of a cell's radius, which the analysis `theorem` takes for its ball."""
+
+
+PAIRS = {f"l{p:g}_to_l{q:g}": (p, q) for p in (1.0, 2.0, math.inf) for q in (1.0, 2.0, math.inf)}
+"""The (p, q) of Theorem 1, by the name of a case."""
 
 
 def _agree(difference: Floats) -> Floats:
@@ -28,8 +34,9 @@ def _radius(epsilon: Floats) -> Floats:
 
 
 def _reach_and_radius(of: Case) -> list[Measure]:
-    cosine = Rows("theorem_distance", "cosine", where(p=of.norm, q=2.0), "epsilon")
-    radius = Rows("theorem", "epsilon", where(p=of.norm, q=2.0), transform=_radius)
+    p, q = PAIRS.get(of.detail, (of.norm, 2.0))
+    cosine = Rows("theorem_distance", "cosine", where(p=p, q=q), "epsilon")
+    radius = Rows("theorem", "epsilon", where(p=p, q=q), transform=_radius)
     return [Measure(cosine, reach(AGREEMENT)), Measure(radius, whole)]
 
 
@@ -57,6 +64,13 @@ _REACH = Statistic(
     _reach_and_radius,
     ratio,
 )
+_LEAST_REACH = Statistic(
+    f"radius up to which the mean cosine of the last iterates is at least {AGREEMENT:g}, {{detail}}, over the mean "
+    "radius of the ReLU cells; the least of {all}",
+    "theorem_distance",
+    _reach_and_radius,
+    least_ratio,
+)
 
 CLAIMS = (
     Claim("theorem_exact", "4.3",
@@ -71,4 +85,8 @@ CLAIMS = (
     Claim("theorem_beyond_cell", "4.3",
           "the attack on {0} finds the power method's direction in a region much larger than the ReLU cell",
           each(any_method), _REACH, Above(MUCH_LARGER)),
+    Claim("theorem_beyond_cell_for_all_norms", "4.3",
+          "for {detail}, too, the attack finds the power method's direction in a region much larger than the ReLU "
+          "cell, on {all}",
+          detailed(together(at_least=1), lambda _: PAIRS), _LEAST_REACH, Above(MUCH_LARGER)),
 )  # fmt: skip

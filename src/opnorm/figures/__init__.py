@@ -56,6 +56,10 @@ REGISTRY: dict[str, FigureEntry] = {
     "interpolation": FigureEntry("opnorm.figures.interpolation", "robustness", ("figure7",), (MAIN, MIXED)),
     "robustness_linf": FigureEntry("opnorm.figures.robustness", "robustness", (), (MAIN, "linf")),
     "explanations": FigureEntry("opnorm.figures.robustness", "robustness", (), (MAIN, "explanations")),
+    "spectrum_explanations": FigureEntry("opnorm.figures.spectrum", "spectrum", (), (MAIN, "explanations")),
+    "logit_spectrum_explanations": FigureEntry(
+        "opnorm.figures.logit_spectrum", "logit_spectrum", (), (MAIN, "explanations")
+    ),
     "evaluation": FigureEntry("opnorm.figures.evaluation", "evaluation", ()),
     "evaluation_interpolation": FigureEntry("opnorm.figures.evaluation", "evaluation", (), (MAIN, MIXED)),
     "evaluation_linf": FigureEntry("opnorm.figures.evaluation", "evaluation", (), (MAIN, "linf")),

@@ -33,8 +33,9 @@ class DataDependentSNR(Objective):
     The weights of the two forms are lambda and lambda~ = lambda epsilon^q.
 
     Solvers for v: "power" is the paper's, `iterations` forward-backward passes from a random start (Eq. 12);
-    "exact" takes the d rows of the Jacobian by d backward passes and solves for v in that small matrix, with the
-    sign of v drawn at random as a random start would.
+    "exact" takes the d rows of the Jacobian by d backward passes and solves for v in that small matrix by
+    `operator_norm`, with the sign of v drawn at random as a random start would; where that has no exact solution
+    it is the best estimate there is.
     """
 
     def __init__(
@@ -72,6 +73,8 @@ class DataDependentSNR(Objective):
             jacobian = InputJacobian(folded(model), x)
             if self.solver == "power":
                 start = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+                # Where there is no gradient it is the end, too.
+                start = start / lp.per_example(lp.norm(start, self.p), start)
                 return power_method(jacobian, self.p, self.q, iterations=self.iterations, start=start).maximizer
             v = operator_norm(jacobian.dense(), self.p, self.q).maximizer.view_as(x)
         coins = torch.rand(len(x), generator=generator, device=x.device) < 0.5

@@ -43,6 +43,7 @@ STATEMENTS = (
         "4.3",
         "and do so in a region much larger than the cell (ratio of radii)",
         ("theorem_beyond_cell",),
+        ("theorem_beyond_cell_for_all_norms",),
     ),
     Statement(
         "4.3",
@@ -76,7 +77,7 @@ STATEMENTS = (
     ),
     Statement(
         "5.1",
-        "All holds under longer attacks (d.d. SNR minus AT)",
+        "Robustness and alignment are the same under longer attacks (d.d. SNR minus AT)",
         ("attacked_equally_robust",),
         ("attacked_more_robust_than_standard", "attacked_global_snr_not_robust", "alignment_under_longer_attack"),
     ),
