@@ -22,6 +22,7 @@ from opnorm.analysis._activations import activation_pattern
 from opnorm.analysis.subject import Samples, Subject, draw_samples
 from opnorm.analysis.tidy import tidy
 from opnorm.attacks import projected_gradient_ascent
+from opnorm.evaluation import FarthestOverTheBorder
 from opnorm.models.classifier import Classifier, Normalise
 from opnorm.threat_model import ThreatModel
 from opnorm.weights import initialised
@@ -428,6 +429,24 @@ def test_correct_under_attack_is_correct_at_the_sample_and_at_the_attacked_point
                 assert (rows[norm][epsilon] <= rows[norm][0.0]).all()
     # A perturbation of length 5 crosses most of the image space: the attack did something.
     assert table(projected_gradient_ascent)[2.0][5.0].sum() < clean.sum()
+
+
+def test_the_step_of_robustness_is_the_one_asked_for(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[float] = []
+
+    def attack(network: nn.Module, x: Tensor, y: Tensor, threat: ThreatModel, **options: Any) -> Tensor:
+        steps.append(threat.step / threat.epsilon)
+        # What was visited over the border counts.
+        assert options["loss"] is FarthestOverTheBorder
+        return x
+
+    monkeypatch.setattr("opnorm.analysis.worst_case.projected_gradient_ascent", attack)
+    model = digit_subject(subject, subject.model, ThreatModel(2.0, 0.3, 2))
+    for relative_step in (0.05, 0.5):
+        analysis.robustness(model, l2=(0.2,), linf=(0.1,), relative_step=relative_step)
+        assert steps == pytest.approx([relative_step] * len(steps))
+        assert steps
+        steps.clear()
 
 
 def test_robustness_does_not_depend_on_the_size_of_batches(subject: Subject) -> None:

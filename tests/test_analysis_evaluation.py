@@ -16,6 +16,7 @@ from opnorm import analysis, data
 from opnorm.analysis import _evaluation
 from opnorm.analysis._sanity import diameter
 from opnorm.analysis.subject import Subject
+from opnorm.errors import SettingsError
 from opnorm.models.classifier import Classifier, Normalise
 from opnorm.threat_model import ThreatModel
 
@@ -259,5 +260,12 @@ def test_the_largest_ball_covers_the_images(norm: float, bounds: tuple[float, fl
 
 
 def test_small_batches_are_attacked_too(subject: Subject) -> None:
-    options = {"batch_size": 3, "iterations": (10,), "queries": 10, "samples": 6}
-    assert measured(subject, **options)["passed"].notna().all()
+    options = {"iterations": (10,), "autoattack": False, "samples": 6}
+    one, other = (measured(subject, batch_size=size, **options) for size in (3, 6))
+    pd.testing.assert_frame_equal(one, other, atol=1e-6)
+
+
+def test_without_a_ball_there_is_nothing_to_attack_in(subject: Subject) -> None:
+    still = replace(subject, threat=replace(subject.threat, epsilon=0.0))
+    with pytest.raises(SettingsError, match="no ball to attack in"):
+        measured(still)

@@ -42,6 +42,8 @@ def test_a_damaged_checkpoint_is_passed_over_and_named(tmp_path, keep):
     torch.testing.assert_close(found["x"], state(1)["x"])
     assert len(said) == 1
     assert f"{damaged}: damaged" in said[0]
+    # It neither counts as the last one nor takes the place of a good one.
+    assert checkpoint.last_written(tmp_path).name == "step-000000001.pt"
 
 
 def test_a_checkpoint_of_other_settings_is_not_resumed_but_named(tmp_path):

@@ -54,6 +54,12 @@ def test_an_unknown_dataset_is_named_with_its_neighbour() -> None:
         data.load("digit", "", "test")
 
 
+@pytest.mark.parametrize("name", ["digits", "cifar10", "svhn"])
+def test_another_word_for_a_split_is_not_the_test_split(name: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="split: 'validation' is not train or test"):
+        data.load(name, tmp_path, "validation")
+
+
 def test_to_unit_spans_zero_to_one() -> None:
     unit = data.to_unit(torch.arange(256, dtype=torch.uint8))
     assert unit.dtype == torch.float32

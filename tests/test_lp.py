@@ -189,6 +189,28 @@ def test_a_radius_per_example(p: float) -> None:
     torch.testing.assert_close(lp.norm(samples, p), radii, rtol=0.02, atol=0.0)
 
 
+@pytest.mark.parametrize("p", [3.0, 20.0, 100.0])
+def test_samples_are_uniform_for_large_exponents_in_float32(p: float) -> None:
+    x = lp.sample_ball(torch.zeros(100_000, 2), p, 1.0, torch.Generator().manual_seed(0)).abs().double()
+    assert len(x.unique()) > 150_000
+    # By symmetry the larger coordinate is either, and the area up to |x|_p = r is that of the ball times r^2.
+    assert float((x[:, 0] > x[:, 1]).double().mean()) == pytest.approx(0.5, abs=0.01)
+    assert float((reference_norm(x, p) < 0.5).double().mean()) == pytest.approx(0.25, abs=0.01)
+    # Its shape: the share of the smaller coordinate in the larger is nearly uniform for a nearly square ball.
+    share = x.amin(1) / x.amax(1)
+    corner = torch.rand(400_000, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    inside = corner[reference_norm(corner, p) <= 1.0]
+    expected = inside.amin(1) / inside.amax(1)
+    for level in (0.1, 0.25, 0.5, 0.75, 0.9):
+        assert float((share < level).double().mean()) == pytest.approx(
+            float((expected < level).double().mean()), abs=0.01
+        )
+
+
+def reference_norm(x: Tensor, p: float) -> Tensor:
+    return x.pow(p).sum(1).pow(1.0 / p)
+
+
 @modest
 @given(seeds, projectable, st.sampled_from([0.3, 1.0, 30.0]))
 def test_sphere_projection_is_on_the_sphere_and_nearest(seed: int, p: float, size: float) -> None:
@@ -216,7 +238,7 @@ def test_sphere_projection_of_zero_is_as_documented(p: float, expected: list[flo
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_samples_are_uniform_in_the_ball(p: float, dtype: torch.dtype) -> None:
     count, n, radius = 4000, 3, 1.5
-    x = lp.sample_ball(torch.zeros(count, n, dtype=dtype), p, radius, torch.Generator().manual_seed(7))
+    x = lp.sample_ball(torch.zeros(count, n, dtype=dtype), p, radius, torch.Generator().manual_seed(8))
     assert x.dtype == dtype
     # Volume within |x|_p <= t is proportional to t^n.
     ranks = (lp.norm(x, p).double() / radius).pow(n).sort().values

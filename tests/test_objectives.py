@@ -290,6 +290,17 @@ def test_power_solver_is_equation_12(p: float, q: float, smooth: nn.Sequential) 
         torch.testing.assert_close(row, expected, rtol=0.0, atol=1e-7)
 
 
+@table_1
+@pytest.mark.parametrize("solver", ["exact", "power"])
+def test_maximizer_is_in_the_ball_where_the_jacobian_is_zero(
+    solver: str, p: float, q: float, smooth: nn.Sequential
+) -> None:
+    smooth[-1].weight.data.zero_()
+    v = snr(p=p, q=q, solver=solver, iterations=2).maximizer(smooth, SMOOTH_X, generator())
+    for row in v.flatten(1):
+        assert reference.norm(row, p) <= 1.0 + ROUNDING
+
+
 @pytest.mark.parametrize("solver", ["exact", "power"])
 def test_sign_of_the_maximizer_is_random(solver: str, smooth: nn.Sequential) -> None:
     vs = torch.stack([snr(solver=solver).maximizer(smooth, SMOOTH_X, generator(seed)) for seed in range(20)])

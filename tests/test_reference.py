@@ -110,7 +110,7 @@ def test_nothing_is_made_twice(whole):
 @pytest.mark.parametrize(("changes", "expected"), [
     ({"samples": 6}, ALL[2:]),
     ({"training": SMALL["training"] | {"epochs": 3}}, ALL[1:]),
-    ({"methods": {"standard": {"objective": "standard", "label": "plain"}}}, ALL[1:]),
+    ({"methods": {"standard": {"objective": "standard", "label": "plain"}}}, ALL[-3:]),
     ({"seeds": [0, 1]}, ["train standard 1", "attack standard 1", "analyze spectrum standard 1",
                          "analyze alignment standard 1", "draw spectrum", "draw alignment", "claims"]),
     ({"analyses": {"spectrum": None, "alignment": None, "linearity": {"distances": [0.1]}}},
@@ -284,7 +284,11 @@ def test_how_it_was_made_is_recorded(whole, tmp_path):
 
 def test_a_damaged_ledger_is_named(tmp_path):
     (tmp_path / "made.json").write_text("{")
-    with pytest.raises(FileError, match=r"cannot be read .*delete made\.json"):
+    with pytest.raises(FileError, match=r"made\.json: cannot be read .*delete it"):
+        Ledger(tmp_path)
+    (tmp_path / "made.json").unlink()
+    (tmp_path / "times.csv").write_text("stage,step\na,b\n")
+    with pytest.raises(FileError, match=r"times\.csv: cannot be read .*delete it"):
         Ledger(tmp_path)
 
 

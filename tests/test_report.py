@@ -271,7 +271,9 @@ CHECKS = [
 
 
 def test_doubts_stand_before_claims_and_accuracies(contents: Contents, tmp_path: Path) -> None:
-    assert "not pass" not in Page(render(contents)).words
+    unchecked = Page(render(contents)).words
+    assert "not pass" not in unchecked
+    assert unchecked.count("Accuracies under attack were not checked") == 2
     write(tmp_path / "sanity.csv", CHECKS)
     shutil.copy(contents.figures[0].png, tmp_path / "sanity.png")
     checked = dataclasses.replace(

@@ -107,7 +107,19 @@ def test_outputs_that_are_not_numbers_do_not_pass(x: Tensor) -> None:
     broken = linear_network(5)
     broken.linear.bias.data[0] = math.nan
     assert Check("randomness", math.nan, 1.0).passed is False
-    assert not sanity.zero_gradients(broken, x, torch.zeros(12, dtype=torch.int64)).value > 1.0
+    assert not sanity.randomness(broken, x).passed
+
+
+def test_checks_of_the_network_do_not_depend_on_how_many_inputs_are_looked_at_at_once(x: Tensor) -> None:
+    network, y = linear_network(5), torch.arange(12) % 5
+    at_once = sanity.model_checks(network, x, y)
+    assert [check.value for check in sanity.model_checks(network, x, y, batch_size=5)] == pytest.approx(
+        [check.value for check in at_once], abs=1e-6
+    )
+    sizes: list[int] = []
+    network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    sanity.model_checks(network, x, y, batch_size=5)
+    assert max(sizes) == 5
 
 
 def test_softmaxed_outputs_are_seen(x: Tensor) -> None:

@@ -160,7 +160,6 @@ MISTAKES = [
     ("methods.dd_snr.weight", -1, "methods.dd_snr.weight: -1"),
     ("methods.dd_snr.weight", "heavy", "methods.dd_snr.weight: 'heavy'"),
     ("methods.dd_snr.p", 3, "methods.dd_snr.p: 3"),
-    ("methods.dd_snr", None, None),
     ("dataset", "digitz", "dataset: unknown name 'digitz'; did you mean digits?"),
     ("model.name", "resnet", "model.name: unknown name 'resnet'"),
     ("model.widht", 3, "model.widht: unknown key; did you mean width?"),

@@ -208,6 +208,39 @@ def test_a_bad_loss_stops_with_step_run_and_last_good_checkpoint(bad, splits, tm
     assert all(bool(torch.isfinite(x).all()) for x in state["model"].values() if x.is_floating_point())
 
 
+def test_a_bad_loss_in_the_last_steps_is_seen(splits, tmp_path, monkeypatch):
+    total = training.Loss.total.fget
+    monkeypatch.setattr(training, "_LOOK_EVERY", 3)
+    seen = []
+
+    def poisoned(loss):
+        seen.append(1)
+        return total(loss) * float("nan") if len(seen) == 8 else total(loss)
+
+    monkeypatch.setattr(training.Loss, "total", property(poisoned))
+    # Two epochs of four steps: of the looks at steps 3 and 6, and at the ends of epochs, only the last is in time.
+    with pytest.raises(TrainingError, match="NaN or infinite at step 7 of 8"):
+        train(splits, tmp_path, settings())
+
+
+@pytest.mark.parametrize("changed", ["images", "labels"])
+def test_another_test_split_is_classified_anew(changed, splits, tmp_path):
+    train(splits, tmp_path, settings())
+    test = replace(splits[1], **{changed: getattr(splits[1], changed).flip(0)})
+    found = train((splits[0], test), tmp_path, settings()).history["test_accuracy"]
+    expected = train((splits[0], test), tmp_path / "other", settings()).history["test_accuracy"]
+    assert list(found) == list(expected)
+    assert list(found) != list(train(splits, tmp_path / "before", settings()).history["test_accuracy"])
+
+
+def test_momentum_counts(splits, tmp_path):
+    found = [
+        train(splits, tmp_path / str(momentum), settings(optimizer="sgd", momentum=momentum)).model
+        for momentum in (0.0, 0.9)
+    ]
+    assert not torch.equal(found[0].linear.weight, found[1].linear.weight)
+
+
 def test_history_has_the_contracts_columns(splits, tmp_path):
     history = train(splits, tmp_path, settings("global_snr")).history
     assert list(history["epoch"]) == [1, 2]

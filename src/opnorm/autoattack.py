@@ -70,7 +70,8 @@ def autoattack(
     """
     if not len(x):
         return x
-    devices = [x.device] if x.device.type == "cuda" else []
+    # The package seeds every GPU.
+    devices = range(torch.cuda.device_count())
     with evaluation(model), torch.random.fork_rng(devices=devices), _trace_function_kept():
         suite = _suite(folded(model), x, threat, seed, queries)
         suite.attacks_to_run = [_NAMES[attack]]

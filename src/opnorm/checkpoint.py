@@ -44,14 +44,16 @@ def write(directory: Path, step: int, state: Mapping[str, Any], fingerprint: Map
 def newest(directory: Path, fingerprint: Mapping[str, Any], say: Any = print) -> dict[str, Any] | None:
     """The state of the newest checkpoint that can be read and was made with the same `fingerprint`, or None.
 
-    Says, for each one passed over, which file it is and why: damaged, or made with other settings (and which).
+    Says, for each one passed over, which file it is and why: damaged, which is removed, or made with other settings
+    (and which).
     """
     for path in _found(directory):
         try:
             content = torch.load(path, weights_only=True, map_location="cpu")
             state, other = content["state"], content["fingerprint"]
         except (RuntimeError, EOFError, KeyError, OSError, ValueError, pickle.UnpicklingError) as error:
-            say(f"{path}: damaged ({type(error).__name__}), passed over")
+            say(f"{path}: damaged ({type(error).__name__}), removed")
+            path.unlink(missing_ok=True)
             continue
         if other == dict(fingerprint):
             return dict(state)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from opnorm import datasets, files
-from opnorm.errors import FileError
+from opnorm.errors import FileError, SettingsError
 from opnorm.options import resolve
 
 SPLITS = ("train", "test")
@@ -58,9 +58,11 @@ def load(name: str, root: str | Path, split: str) -> tuple[Tensor, Tensor]:
         split: "train" or "test".
 
     Raises:
-        SettingsError: no such dataset.
+        SettingsError: no such dataset, or no such split.
         FileError: its files are missing or damaged.
     """
+    if split not in SPLITS:
+        raise SettingsError(f"split: {split!r} is not {' or '.join(SPLITS)}")
     images, labels = resolve(datasets.REGISTRY, "dataset", name)(root, split)
     return images, labels
 

@@ -35,9 +35,11 @@ def returned_to_ball(x: Tensor, perturbed: Tensor, threat: ThreatModel) -> Tenso
 
 
 @torch.no_grad()
-def correct(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """Which inputs (B, ...) are classified as `y`; bool (B,). Where another logit equals the label's, they are not."""
-    return Margin(y, x.new_empty(0)).value(model(x)) < 0.0
+def correct(model: nn.Module, x: Tensor, y: Tensor, *, batch_size: int = 500) -> Tensor:
+    """Which inputs (B, ...) are classified as `y`, some looked at at once; bool (B,). Where another logit equals the
+    label's, they are not."""
+    parts = zip(torch.split(x, batch_size), torch.split(y, batch_size), strict=True)
+    return torch.cat([Margin(labels, x.new_empty(0)).value(model(part)) < 0.0 for part, labels in parts])
 
 
 def correct_under_ascent(
@@ -70,7 +72,7 @@ def correct_under_ascent(
     Returns:
         bool (L, starts, B). What is not correct at one look is not at the next.
     """
-    threat = replace(threat, step_size=RELATIVE_STEP * threat.epsilon)
+    threat = replace(threat, step_size=RELATIVE_STEP * threat.epsilon or None)
     after = tuple(looks) or (threat.iterations,)
     found = [torch.ones(len(after), starts, 0, dtype=torch.bool, device=x.device)]
     x = x.expand(starts, *x.shape)

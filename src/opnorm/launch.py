@@ -339,7 +339,11 @@ def _is_active(state: str) -> bool:
 
 @contextmanager
 def _alone(folder: Path, interruptions: Interruptions) -> Iterator[None]:
-    """Be the only launcher of these runs; wait for another one to end."""
+    """Be the only launcher of these runs; wait for another one to end.
+
+    Raises:
+        TrainingError: it is not to wait any longer.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "launch.lock").open("a") as lock:
         said = False
@@ -351,7 +355,12 @@ def _alone(folder: Path, interruptions: Interruptions) -> Iterator[None]:
                 if not said:
                     _say(f"{folder}: another process launches these runs; waiting for it to end")
                 said = True
-            interruptions.pause(1)
+            try:
+                interruptions.pause(1)
+            except (Interrupted, LeftAlone):
+                raise TrainingError(
+                    f"{folder}: ended while another process launches these runs; nothing was submitted"
+                ) from None
         yield
 
 

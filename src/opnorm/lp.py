@@ -237,6 +237,9 @@ def _generalized_gaussian(flat: Tensor, p: float, generator: torch.Generator) ->
     if p == 1.0:
         modulus = torch.empty_like(flat).exponential_(generator=generator)
     else:
-        modulus = torch._standard_gamma(torch.full_like(flat, 1.0 / p), generator=generator) ** (1.0 / p)
+        # Gamma(a) is Gamma(a + 1) U^(1/a), and does not underflow this way.
+        shape = torch.full_like(flat, 1.0 + 1.0 / p)
+        modulus = torch._standard_gamma(shape, generator=generator) ** (1.0 / p)
+        modulus = modulus * torch.empty_like(flat).uniform_(generator=generator)
     sign = torch.empty_like(flat).bernoulli_(0.5, generator=generator) * 2.0 - 1.0
     return sign * modulus

@@ -59,40 +59,54 @@ class Check:
         return f"{self.check}{where}: {self.value:.4g}, at most {self.threshold:.4g} expected"
 
 
-def zero_gradients(model: nn.Module, x: Tensor, y: Tensor) -> Check:
+def zero_gradients(model: nn.Module, x: Tensor, y: Tensor, *, batch_size: int = 500) -> Check:
     """Share of inputs (B, ...) at which the attack's gradient, that of cross-entropy up to scale, is zero."""
     with evaluation(model), torch.enable_grad():
-        point = x.detach().clone().requires_grad_()
-        z = model(point)
-        u = CrossEntropy(y, x.new_empty(0)).direction(z.detach())
-        zero = torch.ones(len(x), dtype=torch.bool, device=x.device)
-        if z.requires_grad:
-            (gradient,) = torch.autograd.grad(z, point, u, materialize_grads=True)
-            zero = (gradient == 0.0).flatten(1).all(1)
+        parts = zip(torch.split(x, batch_size), torch.split(y, batch_size), strict=True)
+        zero = torch.cat([_has_no_gradient(model, *part) for part in parts])
     return Check("zero_gradients", _mean(zero), 0.0)
 
 
-def randomness(model: nn.Module, x: Tensor) -> Check:
+def _has_no_gradient(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    point = x.detach().clone().requires_grad_()
+    z = model(point)
+    if not z.requires_grad:
+        return torch.ones(len(x), dtype=torch.bool, device=x.device)
+    u = CrossEntropy(y, x.new_empty(0)).direction(z.detach())
+    (gradient,) = torch.autograd.grad(z, point, u, materialize_grads=True)
+    return (gradient == 0.0).flatten(1).all(1)
+
+
+def randomness(model: nn.Module, x: Tensor, *, batch_size: int = 500) -> Check:
     """Largest |f(x) - f'(x)|_2 / |f(x)|_2 between two answers to the same inputs (B, ...)."""
-    with evaluation(model), torch.no_grad():
-        first, second = model(x), model(x)
+    first, second = (_answers(model, x, batch_size) for _ in range(2))
     difference = torch.linalg.vector_norm(first - second, dim=1)
     length = torch.linalg.vector_norm(first, dim=1)
-    relative = torch.where(difference > 0.0, difference / length, 0.0)
+    # Not a number where an answer is none.
+    relative = torch.where(difference == 0.0, 0.0, difference / length)
     return Check("randomness", float(relative.max()), SAME_ANSWER)
 
 
-def probabilities(model: nn.Module, x: Tensor) -> Check:
+def probabilities(model: nn.Module, x: Tensor, *, batch_size: int = 500) -> Check:
     """Share of inputs (B, ...) whose outputs are probabilities: softmax hides gradients, logits are expected."""
-    with evaluation(model), torch.no_grad():
-        z = model(x)
+    z = _answers(model, x, batch_size)
     share = _mean((z >= 0.0).all(1) & ((z.sum(1) - 1.0).abs() <= SUM_OF_PROBABILITIES))
     return Check("probabilities", share, 0.0)
 
 
-def model_checks(model: nn.Module, x: Tensor, y: Tensor) -> list[Check]:
-    """All that can be asked of the network alone, at clean inputs (B, ...) with labels (B,)."""
-    return [zero_gradients(model, x, y), randomness(model, x), probabilities(model, x)]
+def model_checks(model: nn.Module, x: Tensor, y: Tensor, *, batch_size: int = 500) -> list[Check]:
+    """All that can be asked of the network alone, at clean inputs (B, ...) with labels (B,), some at once."""
+    return [
+        zero_gradients(model, x, y, batch_size=batch_size),
+        randomness(model, x, batch_size=batch_size),
+        probabilities(model, x, batch_size=batch_size),
+    ]
+
+
+@torch.no_grad()
+def _answers(model: nn.Module, x: Tensor, batch_size: int) -> Tensor:
+    with evaluation(model):
+        return torch.cat([model(part) for part in torch.split(x, batch_size)])
 
 
 def more_iterations(table: pd.DataFrame) -> list[Check]:

@@ -14,6 +14,9 @@ from opnorm.selection import EPSILON_KEY, EPSILONS, EpsilonRule, MatchRule, Sele
 
 Values = dict[str, Any]
 
+STANDARD = "standard"
+"""The objective on whose networks a radius is chosen, and which has no use for one."""
+
 RULE_KEYS = ("match", "grid", "chosen", "of")
 """Of a rule in the place of an option."""
 
@@ -60,7 +63,7 @@ def _epsilon_rule(values: Values) -> EpsilonRule | None:
         given = {"select": None}
     if not isinstance(given, Mapping) or norm not in EPSILONS:
         return None
-    standard = [name for name, method in values["methods"].items() if method["objective"] == "standard"]
+    standard = [name for name, method in values["methods"].items() if method["objective"] == STANDARD]
     if not standard:
         raise SettingsError(f"{EPSILON_KEY}: select looks at the standard model: add a method of objective standard")
     grid = tuple(sorted(float(epsilon) for epsilon in given["select"] or EPSILONS[norm]))

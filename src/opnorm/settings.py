@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from opnorm import analysis, datasets, figures, models, objectives, options
 from opnorm.errors import SettingsError
 from opnorm.selection import Selection
-from opnorm.selection_settings import read_selection, with_numbers
+from opnorm.selection_settings import STANDARD, read_selection, with_numbers
 from opnorm.threat_model import ThreatModel
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Method:
 
     Attributes:
         name: its key in the experiment file.
-        label: what legends call it.
+        label: what legends call it; no part of what decides a trained network.
         objective: a name in the registry of objectives.
         options: of the objective.
         threat: the adversary of its training.
@@ -68,7 +68,7 @@ class Method:
     """
 
     name: str
-    label: str
+    label: str = field(compare=False)
     objective: str
     options: Values
     threat: ThreatModel
@@ -88,13 +88,14 @@ class TrainingSettings:
     def to_dict(self) -> Values:
         """Plain values, for Snakemake's params and for files."""
         values = asdict(self)
-        del values["method"]["group"], values["method"]["seeds"]
+        for of_figures in ("label", "group", "seeds"):
+            del values["method"][of_figures]
         return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingSettings:
-        """The inverse of `to_dict`."""
-        method = dict(values["method"])
+        """The inverse of `to_dict`, with a method's name as its label."""
+        method = {"label": values["method"]["name"], **values["method"]}
         method["threat"] = threat_from_dict(method["threat"])
         return cls(values["dataset"], values["model"], Method(**method), Optimization(**values["optimization"]))
 
@@ -136,7 +137,7 @@ class Experiment:
         try:
             if schema is not None:
                 check_schema(config, schema)
-            return _experiment(_with_numbers(config), {})
+            return _experiment(_numbers_read(config), {})
         except SettingsError as error:
             raise SettingsError(f"{source}: {error}") from None
 
@@ -154,8 +155,8 @@ class Experiment:
         method = self.method(name)
         if value is not None:
             method = replace(method, options={**method.options, self.selection.matches[name].option: value})
-        if self.selection.is_standard(name):
-            # Its networks come before the radius, which standard training has no use for.
+        if method.objective == STANDARD:
+            # It has no use for the radius, which may be chosen on its networks.
             method = replace(method, threat=replace(method.threat, epsilon=0.0))
         return TrainingSettings(self.dataset, self.model, method, self.optimization)
 
@@ -193,18 +194,18 @@ def check_schema(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
     """
     import jsonschema
 
-    validator = jsonschema.Draft202012Validator(_with_numbers(schema))
-    errors = sorted(validator.iter_errors(_with_numbers(config)), key=lambda error: list(map(str, error.path)))
+    validator = jsonschema.Draft202012Validator(_numbers_read(schema))
+    errors = sorted(validator.iter_errors(_numbers_read(config)), key=lambda error: list(map(str, error.path)))
     if errors:
         raise SettingsError("\n".join(_describe(error) for error in errors))
 
 
-def _with_numbers(value: Any) -> Any:
+def _numbers_read(value: Any) -> Any:
     """The same with plain containers, and with YAML's `1e-3` and `inf` as the numbers that they are meant to be."""
     if isinstance(value, Mapping):
-        return {key: _with_numbers(item) for key, item in value.items()}
+        return {key: _numbers_read(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_with_numbers(item) for item in value]
+        return [_numbers_read(item) for item in value]
     value = options.number(value)
     # NaN passes every comparison with a limit; as a word it is refused as not being a number.
     return str(value) if isinstance(value, float) and math.isnan(value) else value

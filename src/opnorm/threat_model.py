@@ -40,6 +40,9 @@ class ThreatModel:
             raise SettingsError(f"step_size: {self.step_size!r} is not a number above 0")
         if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
             raise SettingsError(f"bounds: {self.bounds!r} is not a pair of increasing numbers")
+        # What is named after them is not to depend on how they are spelt.
+        object.__setattr__(self, "norm", float(self.norm))
+        object.__setattr__(self, "epsilon", float(self.epsilon))
 
     @property
     def step(self) -> float:

@@ -78,7 +78,8 @@ def train(
         FileError: a checkpoint cannot be written.
     """
     run = f"{settings.method.name}, seed {seed}"
-    fingerprint = _plain(_made_by(settings, train_split, seed, code)) | {"torch": str(torch.__version__)}
+    made_of = {"test": test_split.digest(), "torch": str(torch.__version__)}
+    fingerprint = _plain(_made_by(settings, train_split, seed, code)) | made_of
     with checkpoint.exclusive(checkpoints, tqdm.write), _stop_requests() as stop:
         training = _Training(settings, train_split.to(device), test_split.to(device), seed=seed, device=device)
         _resume(training, checkpoints, fingerprint, run)
@@ -200,7 +201,8 @@ class _Training:
                     self._wait()
                 self.seconds += time.perf_counter() - start
                 if self.step % self.steps_per_epoch == 0:
-                    self._end_epoch()
+                    with needed_for(f"{run}: classifying {len(index)} test images", "training.batch_size"):
+                        self._end_epoch()
                     bar.set_postfix({"loss": self.history[-1]["loss"], "test": self.history[-1]["test_accuracy"]})
                 after_step()
 
@@ -222,8 +224,13 @@ class _Training:
 
     def _wait(self) -> None:
         """For the GPU, now and then: its time counts, not that of handing it its work."""
-        if self.images.is_cuda and self.step % min(_LOOK_EVERY, self.steps_per_epoch) == 0:
+        if self.images.is_cuda and self.is_to_be_looked_at:
             torch.cuda.synchronize()
+
+    @property
+    def is_to_be_looked_at(self) -> bool:
+        """Now and then, and at the end of an epoch."""
+        return 0 in (self.step % _LOOK_EVERY, self.step % self.steps_per_epoch)
 
     def _batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
         x = data.augment(
@@ -247,7 +254,7 @@ class _Training:
         images = self.steps_per_epoch * min(self.optimization.batch_size, len(self.images))
         # On the way a curve to look at, at the end a result.
         with precision(self.model, torch.float32 if self.step == self.steps else self.precision):
-            test_accuracy = accuracy(self.model, self.test_split)
+            test_accuracy = accuracy(self.model, self.test_split, batch_size=self.optimization.batch_size)
         self.history.append(
             {
                 "epoch": self.step // self.steps_per_epoch,
@@ -302,7 +309,7 @@ class _Keeper:
         """Look for NaN, for the time to save, and for a request to stop."""
         training = self.training
         due = time.monotonic() - self.saved_at >= self.seconds
-        if due or stop.is_set() or training.step % min(_LOOK_EVERY, training.steps_per_epoch) == 0:
+        if due or stop.is_set() or training.is_to_be_looked_at:
             self._refuse_bad_loss()
         if due or stop.is_set():
             self.save()
@@ -356,7 +363,8 @@ def _objective(settings: TrainingSettings, model: Classifier, seed: int, device:
 
 
 def _optimizer(model: Classifier, optimization: Optimization) -> torch.optim.Optimizer:
-    extra = {"momentum": optimization.momentum, "nesterov": True} if optimization.optimizer == "sgd" else {}
+    momentum = optimization.momentum
+    extra = {"momentum": momentum, "nesterov": momentum > 0.0} if optimization.optimizer == "sgd" else {}
     optimizer: torch.optim.Optimizer = _OPTIMIZERS[optimization.optimizer](
         model.parameters(), lr=1.0, weight_decay=optimization.weight_decay, fused=True, **extra
     )

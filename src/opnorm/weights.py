@@ -17,7 +17,7 @@ from opnorm.seeding import derived_seed
 def initialised(architecture: Mapping[str, Any], seed: int) -> Classifier:
     """`models.build(**architecture)` with initial weights that `seed` decides; torch's own stream is untouched."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derived_seed(seed, "initial weights"))
+        torch.default_generator.manual_seed(derived_seed(seed, "initial weights"))
         return models.build(**architecture)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from opnorm import lp
 from opnorm.analysis.subject import SAMPLES_AT_ONCE, Subject, features
@@ -56,10 +57,14 @@ def _l2_ball(threat: ThreatModel, epsilon: float) -> ThreatModel:
 def dominant_singular_vectors(subject: Subject) -> Tensor:
     """v_1 (B, n) of the features' Jacobian at the clean samples, few samples at a time, by Lanczos."""
     function, parts = features(subject.model), subject.samples.split(SAMPLES_AT_ONCE)
-    found = (
+    found = [
         dominant_singular_value(InputJacobian(function, part.images), start=part.random_direction, tolerance=_TOLERANCE)
         for part in parts
-    )
+    ]
+    error = torch.cat([part.error for part in found])
+    if missed := int((error > _TOLERANCE).sum()):
+        many = f"{missed} of {len(error)} samples"
+        tqdm.write(f"warning: seed {subject.seed}: v_1 of {many} has not converged: {float(error.max()):.1e}")
     return torch.cat([part.right for part in found])
 
 

@@ -14,6 +14,7 @@ from opnorm.analysis.subject import Subject
 from opnorm.analysis.tidy import tidy
 from opnorm.autoattack import attacks
 from opnorm.autoattack import autoattack as attacked_by
+from opnorm.errors import SettingsError
 from opnorm.evaluation import correct, correct_under_ascent
 from opnorm.options import Count, Counts, Grid
 from opnorm.seeding import derived_seed, generator
@@ -56,7 +57,7 @@ def evaluation(
     """
     index = evaluated_samples(subject, samples)
     x, y = data.to_unit(subject.test.images[index]), subject.test.labels[index]
-    doubts, tables = sanity.model_checks(subject.model, x, y), []
+    doubts, tables = sanity.model_checks(subject.model, x, y, batch_size=batch_size), []
     for threat in balls(subject, l2, linf):
         found = under_ascent(subject, x, y, threat, iterations, restarts, batch_size)
         if autoattack:
@@ -76,18 +77,25 @@ def evaluated_samples(subject: Subject, count: int) -> Tensor:
 
 
 def balls(subject: Subject, l2: Grid, linf: Grid) -> list[ThreatModel]:
-    """The balls of both grids and that of the experiment, of radii above 0, by norm and radius."""
+    """The balls of both grids and that of the experiment, of radii above 0, by norm and radius.
+
+    Raises:
+        SettingsError: there is none.
+    """
     radii = {(2.0, epsilon) for epsilon in l2} | {(math.inf, epsilon) for epsilon in linf}
     radii.add((float(subject.threat.norm), float(subject.threat.epsilon)))
     bounds = subject.threat.bounds
-    return [ThreatModel(norm, epsilon, 1, bounds=bounds) for norm, epsilon in sorted(radii) if epsilon > 0.0]
+    found = [ThreatModel(norm, epsilon, 1, bounds=bounds) for norm, epsilon in sorted(radii) if epsilon > 0.0]
+    if not found:
+        raise SettingsError("evaluation, sanity: no ball to attack in; set threat.epsilon, l2 or linf to more than 0")
+    return found
 
 
 def under_ascent(
     subject: Subject, x: Tensor, y: Tensor, threat: ThreatModel, iterations: Counts, restarts: int, batch_size: int
 ) -> Answers:
     """What stays correct (B,) without an attack, under "pga_N" for each N, and under all `restarts` of the longest."""
-    clean = correct(subject.model, x, y)
+    clean = correct(subject.model, x, y, batch_size=batch_size)
     ball = ThreatModel(threat.norm, threat.epsilon, iterations[-1], bounds=threat.bounds)
     answers = correct_under_ascent(
         subject.model,

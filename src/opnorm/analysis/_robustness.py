@@ -25,7 +25,8 @@ def robustness(
 ) -> pd.DataFrame:
     """Which test samples stay correctly classified under attack (Sec. 5.3).
 
-    Attacks ascend the cross-entropy of the true label. A smaller ball lies in a larger one, so a sample that is wrong
+    Attacks ascend the cross-entropy of the true label; of the visited points the one farthest over the border counts. A
+    smaller ball lies in a larger one, so a sample that is wrong
     at one radius, zero included, counts as wrong at every larger one and is not attacked again: each curve is the
     worst case found up to its radius, and falls.
 
@@ -35,12 +36,11 @@ def robustness(
             experiment's own threat model are always added.
         iterations: of the attack.
         relative_step: alpha / epsilon. The paper's 2 / iterations reaches no further than twice the radius, and from
-            a start on the far side, where most of a ball is, not to the end; longer steps find more, and of the
-            visited points the one of highest loss counts.
+            a start on the far side, where most of a ball is, not to the end; longer steps find more.
         batch_size: samples attacked at once.
 
     Returns:
-        Columns sample, norm (2 or inf), epsilon, correct.
+        Columns sample, norm (2 or inf, or the experiment's), epsilon, correct.
     """
     index, tables = torch.arange(len(subject.test)), []
     for norm, epsilons in _grids(subject.threat, l2, linf).items():

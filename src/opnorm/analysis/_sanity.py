@@ -65,7 +65,7 @@ def sanity(
     """
     index = evaluated_samples(subject, samples)
     x, y = data.to_unit(subject.test.images[index]), subject.test.labels[index]
-    found, threats = checks.model_checks(subject.model, x, y), balls(subject, l2, linf)
+    found, threats = checks.model_checks(subject.model, x, y, batch_size=batch_size), balls(subject, l2, linf)
     for threat in threats:
         answers = under_ascent(subject, x, y, threat, iterations, restarts, batch_size)
         if autoattack:

@@ -26,11 +26,13 @@ def summarise(table: pd.DataFrame, context: FigureContext) -> pd.DataFrame:
     Of seeds those that all mixtures have, so that no point differs by its seeds.
 
     Raises:
-        SettingsError: two methods have the same mixture.
+        SettingsError: two methods have the same mixture, or there is no such seed.
     """
     table = table[table["method"].isin(list(context.mixtures))]
     seeds = [set(part) for _, part in table.groupby("method")["seed"]]
     table = table[table["seed"].isin(set.intersection(*seeds))]
+    if table.empty:
+        raise SettingsError("group interpolation: mixtures and the main methods at their ends have no seed in common")
     methods = sorted(table["method"].unique())
     mixtures = [context.mixtures[method] for method in methods]
     if len({*mixtures}) < len(mixtures):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,14 @@ class Turn:
     machine: str
 
 
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, TypeError) as error:
+        raise FileError(f"{path}: cannot be read ({error}); delete it, and run again") from error
+
+
 class Ledger:
     """Digests of the steps that are made, and the times of all.
 
@@ -52,13 +62,12 @@ class Ledger:
         self._digests_path, self._times_path = folder / "made.json", folder / "times.csv"
         self._digests: dict[str, str] = {}
         self._turns: list[Turn] = []
-        try:
+        with _readable(self._digests_path):
             if self._digests_path.is_file():
                 self._digests = json.loads(self._digests_path.read_text(encoding="utf-8"))
+        with _readable(self._times_path):
             if self._times_path.is_file():
                 self._turns = [Turn(*row) for row in pd.read_csv(self._times_path).itertuples(index=False)]
-        except (OSError, ValueError, TypeError) as error:
-            raise FileError(f"{folder}: what was made there cannot be read ({error}); delete made.json") from error
 
     def is_made(self, step: Step) -> bool:
         """Whether the files of `step` are there and were made by the same settings and code."""
