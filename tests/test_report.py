@@ -281,7 +281,7 @@ def test_doubts_stand_before_claims_and_accuracies(contents: Contents, tmp_path:
     )
     words = Page(render(checked)).words
     expected = (
-        "Accuracies under attack may be too high: of 5 checks 3 do not pass."
+        "Accuracies under attack may be too high: of 5 checks (sanity) 3 do not pass."
         f"{NASTY}: more iterations 50 (l2, ε = 1): 0.104, at most 0.02 expected"
         f"{NASTY}: black box (linf, ε = 0.1): –, at most 0.002 expected"
         f"{NASTY}: monotone (linf): 0.5, at most 0.02 expected"
@@ -294,7 +294,32 @@ def test_doubts_stand_before_claims_and_accuracies(contents: Contents, tmp_path:
         tmp_path / "sanity.csv",
         [row for row in CHECKS if row[1] not in ("more_iterations_50", "black_box", "monotone")],
     )
-    assert "Of 2 checks of the attacks none gives reason to doubt" in Page(render(checked)).words
+    assert "Of 2 checks (sanity) of the attacks none gives reason to doubt" in Page(render(checked)).words
+
+
+EVALUATED = [
+    ("method", "norm", "epsilon", "attack", "mean"),
+    *(("standard", 2, 1.0, attack, mean) for attack, mean in (
+        ("clean", 0.9), ("pga_10", 0.5), ("pga_200", 0.48), ("pga_200x5", 0.45), ("apgd_ce", 0.44), ("fab_t", 0.43),
+        ("square", 0.427), ("autoattack", 0.427), ("worst_case", 0.427),
+    )),
+]  # fmt: skip
+
+
+def test_what_stronger_attacks_gain_is_a_doubt_in_every_group(contents: Contents, tmp_path: Path) -> None:
+    shown = []
+    for name, rows in (("evaluation", EVALUATED[:2]), ("evaluation_linf", EVALUATED)):
+        write(tmp_path / f"{name}.csv", rows)
+        shutil.copy(contents.figures[0].png, tmp_path / f"{name}.png")
+        shown.append(ReportFigure(name, (), "Attacks.", *files(tmp_path, name)))
+    words = Page(render(dataclasses.replace(contents, figures=(*contents.figures, *shown)))).words
+    expected = (
+        "Accuracies under attack may be too high: of 4 checks (evaluation) 3 do not pass."
+        f"{NASTY}: PGA-200, 5 starts after PGA-200 gains (l2, ε = 1): 0.03, at most 0.02 expected"
+        f"{NASTY}: AutoAttack after PGA-200, 5 starts gains (l2, ε = 1): 0.023, at most 0.02 expected"
+        f"{NASTY}: Square after FAB-T gains (l2, ε = 1): 0.003, at most 0.002 expected"
+    )
+    assert words.count(expected) == 2
 
 
 def test_rows_say_of_how_many_seeds_and_samples_they_are(contents: Contents) -> None:

@@ -1,6 +1,15 @@
-"""What a reader calls the attacks of the analysis `evaluation`, and in which order they are shown."""
+"""What a reader calls the attacks of the analysis `evaluation`, how they are ordered, and which are compared."""
 
 from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import pairwise
+
+GAIN = 0.02
+"""Of the accuracy: what a stronger attack may gain before it counts as a reason for doubt."""
+
+BLACK_BOX_ALONE = 0.002
+"""Share of samples that the black-box attack alone may break, as in AutoAttack."""
 
 _NAMES = {
     "clean": "clean",
@@ -33,6 +42,19 @@ def attack_order(attack: str) -> tuple[int, int, int]:
     if attack in _NAMES:
         return (0 if attack == "clean" else 2, list(_NAMES).index(attack), 0)
     return (1, *_parts(attack))
+
+
+def ladder(attacks: Collection[str]) -> list[tuple[str, str]]:
+    """A weaker and a stronger attack, of those that were run: each longer ascent after the shorter one, the one with
+    restarts after its first start, AutoAttack beside the longest, and the black-box attack after all others."""
+    ascents = sorted((attack for attack in attacks if attack.startswith("pga_")), key=attack_order)
+    pairs = [*pairwise(ascents), *((ascent, "autoattack") for ascent in ascents[-1:]), ("fab_t", "square")]
+    return [(weaker, stronger) for weaker, stronger in pairs if {weaker, stronger} <= set(attacks)]
+
+
+def gain_allowed(stronger: str) -> float:
+    """What an attack may gain over a weaker one without a reason for doubt."""
+    return BLACK_BOX_ALONE if stronger == "square" else GAIN
 
 
 def _parts(attack: str) -> tuple[int, int]:

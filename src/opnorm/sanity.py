@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from opnorm.attack_names import BLACK_BOX_ALONE, GAIN
 from opnorm.attacks import CrossEntropy
 from opnorm.autoattack import BLACK_BOX
 from opnorm.modes import evaluation
@@ -23,11 +24,8 @@ from opnorm.modes import evaluation
 SAME_ANSWER = 1e-4
 # Of a sum of probabilities from one.
 SUM_OF_PROBABILITIES = 1e-5
-# Of the accuracy: what a stronger attack may gain, and a larger ball may lose, before it counts.
-GAIN = 0.02
+# Of the accuracy: what a larger ball may lose before it counts.
 RISE = 0.02
-# Share of samples that the black-box attack alone may break, as in AutoAttack.
-BLACK_BOX_ALONE = 0.002
 
 NOT_WHITE_BOX = ("clean", "autoattack", "worst_case", BLACK_BOX)
 
