@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from pandas.testing import assert_frame_equal
 from torch import Tensor, nn
 
 import reference
@@ -82,3 +83,18 @@ def test_few_samples_at_a_time_give_the_same(subject: Subject, monkeypatch: pyte
     monkeypatch.setattr("opnorm.analysis._alignment_iterations.SAMPLES_AT_ONCE", 3)
     parts = analysis.alignment_iterations(subject, iterations=COUNTS)
     assert parts["cosine"].to_numpy() == pytest.approx(whole["cosine"].to_numpy(), abs=1e-9)
+
+
+def test_of_logits_it_is_that_of_features_of_a_network_that_ends_there(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = analysis.logit_alignment_iterations(subject, iterations=COUNTS)
+    of_features = analysis.alignment_iterations(subject, iterations=COUNTS)
+    assert (found["cosine"] - of_features["cosine"]).abs().max() > 0.01
+
+    def ends_there(model: Classifier, x: Tensor) -> Tensor:
+        return model.linear(model.body(model.normalise(x)))  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(Classifier, "features", ends_there)
+    monkeypatch.setattr(Classifier, "forward", ends_there)
+    assert_frame_equal(found, analysis.alignment_iterations(subject, iterations=COUNTS), rtol=1e-9, atol=1e-9)

@@ -197,6 +197,7 @@ def logit_direction(name: str, world: str) -> pd.DataFrame:
 TABLES: dict[str, Callable[[str, str], pd.DataFrame]] = {
     "spectrum": spectrum, "logit_spectrum": spectrum, "alignment": alignment, "logit_alignment": alignment,
     "alignment_distance": alignment_distance, "alignment_iterations": alignment_iterations,
+    "logit_alignment_iterations": alignment_iterations,
     "robustness": robustness, "linearity": linearity,
     "dominant_singular_value": dominant_singular_value, "logit_dominant_singular_value": dominant_singular_value,
     "activations": activations, "theorem": theorem,

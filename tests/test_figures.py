@@ -53,6 +53,7 @@ COLUMNS = {
     "activations": ["method", "center", "direction", "distance"],
     "alignment_distance": ["method", "epsilon"],
     "alignment_iterations": ["method", "process", "iterations"],
+    "logit_alignment_iterations": ["method", "process", "iterations"],
     "operator_norms": ["method", "p", "q", "exact"],
     "theorem": ["method", "p", "q", "iteration"],
     "theorem_distance": ["method", "p", "q", "epsilon"],
@@ -89,6 +90,7 @@ VALUES = {
     "activations": "shared",
     "alignment_distance": "cosine",
     "alignment_iterations": "cosine",
+    "logit_alignment_iterations": "cosine",
     "operator_norms": "norm",
     "theorem": "difference",
     "theorem_distance": "cosine",
@@ -107,6 +109,7 @@ DOTS = [
     "interpolation",
     "sanity",
     "alignment_iterations",
+    "logit_alignment_iterations",
     *EVALUATIONS,
 ]
 CHECKS = ["monotone", "more_iterations_200", "black_box", "more_iterations_50", "large_epsilon"]
@@ -136,7 +139,7 @@ def rows(analysis: str) -> pd.DataFrame:
         return table.assign(gain=np.random.default_rng(5).uniform(0.1, 1.0, len(table)))
     if analysis == "alignment_distance":
         return grid(sample=samples, epsilon=[0.25, EPSILON, 1.0])
-    if analysis == "alignment_iterations":
+    if analysis in ("alignment_iterations", "logit_alignment_iterations"):
         found = grid(sample=samples, process=["attack", "power_method"], iterations=[1, 2, 5, 10])
         return pd.concat([grid(sample=samples, process=["input_gradient"], iterations=[1]), found])
     if analysis == "theorem":

@@ -19,6 +19,7 @@ REGISTRY = {
     "activations": "opnorm.analysis._activations:activations",
     "alignment_distance": "opnorm.analysis._alignment_distance:alignment_distance",
     "alignment_iterations": "opnorm.analysis._alignment_iterations:alignment_iterations",
+    "logit_alignment_iterations": "opnorm.analysis._alignment_iterations:logit_alignment_iterations",
     "operator_norms": "opnorm.analysis._operator_norms:operator_norms",
     "theorem": "opnorm.analysis._theorem:theorem",
     "theorem_distance": "opnorm.analysis._theorem:theorem_distance",

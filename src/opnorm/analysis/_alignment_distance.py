@@ -8,7 +8,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from opnorm import lp
-from opnorm.analysis.subject import SAMPLES_AT_ONCE, Subject, features
+from opnorm.analysis.subject import SAMPLES_AT_ONCE, Function, Subject, features
 from opnorm.analysis.tidy import tidy
 from opnorm.attacks import projected_gradient_ascent
 from opnorm.errors import SettingsError
@@ -41,7 +41,7 @@ def alignment_distance(subject: Subject, *, epsilons: Grid) -> pd.DataFrame:
         SettingsError: no epsilon is above 0.
     """
     radii = above_zero(epsilons, "alignment_distance.epsilons")
-    v = dominant_singular_vectors(subject)
+    v = dominant_singular_vectors(subject, features(subject.model))
     cosine = [cosines(perturbation(subject, _l2_ball(subject.threat, epsilon)), v) for epsilon in radii]
     return tidy("cosine", torch.stack(cosine, 1), {"sample": subject.samples.index, "epsilon": radii})
 
@@ -54,9 +54,9 @@ def _l2_ball(threat: ThreatModel, epsilon: float) -> ThreatModel:
     return ThreatModel(2.0, epsilon, threat.iterations, step, threat.bounds)
 
 
-def dominant_singular_vectors(subject: Subject) -> Tensor:
-    """v_1 (B, n) of the features' Jacobian at the clean samples, few samples at a time, by Lanczos."""
-    function, parts = features(subject.model), subject.samples.split(SAMPLES_AT_ONCE)
+def dominant_singular_vectors(subject: Subject, function: Function) -> Tensor:
+    """v_1 (B, n) of the function's Jacobian at the clean samples, few samples at a time, by Lanczos."""
+    parts = subject.samples.split(SAMPLES_AT_ONCE)
     found = [
         dominant_singular_value(InputJacobian(function, part.images), start=part.random_direction, tolerance=_TOLERANCE)
         for part in parts

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from opnorm.analysis._alignment_distance import cosines, dominant_singular_vectors, perturbation
-from opnorm.analysis.subject import SAMPLES_AT_ONCE, Samples, Subject, features
+from opnorm.analysis.subject import SAMPLES_AT_ONCE, Function, Samples, Subject, features, logits
 from opnorm.analysis.tidy import tidy
 from opnorm.attacks import projected_gradient_ascent
 from opnorm.jacobian import InputJacobian
@@ -38,19 +38,28 @@ def alignment_iterations(subject: Subject, *, iterations: Counts = (1, 2, 5, 10,
     Returns:
         Columns sample, process, iterations, cosine in [0, 1].
     """
-    v = dominant_singular_vectors(subject)
+    return _alignment_iterations(subject, features(subject.model), iterations)
+
+
+def logit_alignment_iterations(subject: Subject, *, iterations: Counts = (1, 2, 5, 10, 20, 50)) -> pd.DataFrame:
+    """The same with v_1 of J_f(x) and the power method on it; arguments and columns as of `alignment_iterations`."""
+    return _alignment_iterations(subject, logits(subject.model), iterations)
+
+
+def _alignment_iterations(subject: Subject, function: Function, iterations: Counts) -> pd.DataFrame:
+    v = dominant_singular_vectors(subject, function)
     attacked = [perturbation(subject, replace(subject.threat, iterations=k)) for k in iterations]
     tables = [
         _table(subject.samples, INPUT_GRADIENT, (1,), [_input_gradient(subject)], v),
         _table(subject.samples, ATTACK, iterations, attacked, v),
-        _table(subject.samples, POWER_METHOD, iterations, _power_vectors(subject, iterations), v),
+        _table(subject.samples, POWER_METHOD, iterations, _power_vectors(subject, function, iterations), v),
     ]
     return pd.concat(tables, ignore_index=True)
 
 
-def _power_vectors(subject: Subject, iterations: Counts) -> list[Tensor]:
+def _power_vectors(subject: Subject, function: Function, iterations: Counts) -> list[Tensor]:
     """v_k (B, n) of the power method for each k, few samples at a time."""
-    function, found = features(subject.model), []
+    found = []
     for part in subject.samples.split(SAMPLES_AT_ONCE):
         jacobian, start = InputJacobian(function, part.images), part.random_direction.flatten(1)
         found.append(torch.stack(list(_power_iterates(jacobian, start, iterations))))

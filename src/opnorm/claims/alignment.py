@@ -46,13 +46,49 @@ def _claims(prefix: str, of: str) -> tuple[Claim, ...]:
 _OVER_EPSILON = Rows("alignment_distance", "cosine", axis="epsilon")
 
 
-def _of_process(process: str, reduction: Reduction) -> Measure:
-    return Measure(Rows("alignment_iterations", "cosine", where(process=process), "iterations"), reduction)
-
-
 def _iterations(of: Case) -> float:
     """Of the attack in training."""
     return float(of.methods[0].iterations)
+
+
+def _claims_on_iterations(prefix: str, of: str) -> tuple[Claim, ...]:
+    """The claims on what few and many iterations find, of one Jacobian."""
+    analysis = f"{prefix}alignment_iterations"
+
+    def process(name: str, reduction: Reduction) -> Measure:
+        return Measure(Rows(analysis, "cosine", where(process=name), "iterations"), reduction)
+
+    return (
+        Claim(f"{prefix}input_gradient_misses_dominant_vector", "4.3",
+              f"the input gradient of {{0}} does not approximate the dominant singular vector of the {of} Jacobian "
+              "well",
+              each(any_method),
+              Statistic("mean cosine of the input gradient with v_1",
+                        analysis, lambda _: [process("input_gradient", whole)], value),
+              Below(AGREEMENT)),
+        Claim(f"{prefix}input_gradient_misses_more_than_attack", "4.3",
+              f"the input gradient of {{0}} approximates the dominant singular vector of the {of} Jacobian less well "
+              "than the iterated attack",
+              each(any_method),
+              Statistic("mean cosine of the input gradient with v_1 over that of the attack after its longest run",
+                        analysis, lambda _: [process("input_gradient", whole), process("attack", last)], ratio),
+              SMALLER),
+        Claim(f"{prefix}alignment_under_longer_attack", "5.1",
+              f"longer attacks on {{0}} align with the dominant singular vector of the {of} Jacobian as its own do",
+              each(any_method),
+              Statistic("mean cosine of the attack with v_1 after its longest run over that after as many iterations "
+                        "as in training", analysis,
+                        lambda case: [process("attack", beyond(_iterations(case))),
+                                      process("attack", at(_iterations(case)))], ratio),
+              SAME_SIZE),
+        Claim(f"{prefix}one_power_iteration_misses_dominant_vector", "4.3",
+              f"a single iteration of the power method on {{0}} does not approximate the dominant singular vector of "
+              f"the {of} Jacobian well",
+              each(any_method),
+              Statistic("mean cosine with v_1 after one iteration",
+                        analysis, lambda _: [process("power_method", at(1.0))], value),
+              Below(AGREEMENT)),
+    )  # fmt: skip
 
 
 CLAIMS = (
@@ -70,31 +106,6 @@ CLAIMS = (
           Statistic("mean cosine at the training epsilon, {0} over {1}",
                     "alignment_distance", lambda of: [Measure(_OVER_EPSILON, at(of.epsilon))], ratio),
           Above(1.0)),
-    Claim("input_gradient_misses_dominant_vector", "4.3",
-          "the input gradient of {0} does not approximate the dominant singular vector well",
-          each(any_method),
-          Statistic("mean cosine of the input gradient with v_1",
-                    "alignment_iterations", lambda _: [_of_process("input_gradient", whole)], value),
-          Below(AGREEMENT)),
-    Claim("input_gradient_misses_more_than_attack", "4.3",
-          "the input gradient of {0} approximates the dominant singular vector less well than the iterated attack",
-          each(any_method),
-          Statistic("mean cosine of the input gradient with v_1 over that of the attack after its longest run",
-                    "alignment_iterations",
-                    lambda _: [_of_process("input_gradient", whole), _of_process("attack", last)], ratio),
-          SMALLER),
-    Claim("alignment_under_longer_attack", "5.1",
-          "longer attacks on {0} align with the dominant singular vector as its own do",
-          each(any_method),
-          Statistic("mean cosine of the attack with v_1 after its longest run over that after as many iterations as in "
-                    "training", "alignment_iterations",
-                    lambda of: [_of_process("attack", beyond(_iterations(of))),
-                                _of_process("attack", at(_iterations(of)))], ratio),
-          SAME_SIZE),
-    Claim("one_power_iteration_misses_dominant_vector", "4.3",
-          "a single iteration of the power method on {0} does not approximate the dominant singular vector well",
-          each(any_method),
-          Statistic("mean cosine with v_1 after one iteration",
-                    "alignment_iterations", lambda _: [_of_process("power_method", at(1.0))], value),
-          Below(AGREEMENT)),
+    *_claims_on_iterations("", "features'"),
+    *_claims_on_iterations("logit_", "logits'"),
 )  # fmt: skip

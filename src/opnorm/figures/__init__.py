@@ -44,6 +44,9 @@ REGISTRY: dict[str, FigureEntry] = {
     "activations": FigureEntry("opnorm.figures.activations", "activations", ("figure5", "figure9")),
     "alignment_distance": FigureEntry("opnorm.figures.alignment_distance", "alignment_distance", ()),
     "alignment_iterations": FigureEntry("opnorm.figures.alignment_iterations", "alignment_iterations", ()),
+    "logit_alignment_iterations": FigureEntry(
+        "opnorm.figures.logit_alignment_iterations", "logit_alignment_iterations", ()
+    ),
     "operator_norms": FigureEntry("opnorm.figures.operator_norms", "operator_norms", ("table1",)),
     "theorem": FigureEntry("opnorm.figures.theorem", "theorem", ()),
     "theorem_distance": FigureEntry("opnorm.figures.theorem_distance", "theorem_distance", ()),
