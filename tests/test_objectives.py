@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 import reference
-from opnorm import objectives, operator_norm
+from opnorm import attacks, lp, objectives, operator_norm
 from opnorm.errors import SettingsError
+from opnorm.jacobian import InputJacobian
 from opnorm.models.classifier import Classifier
 from opnorm.objectives.objective import Loss, Objective
 from opnorm.options import check_options, options_of
@@ -401,6 +402,45 @@ def test_sum_of_squares_over_the_squared_radius_tends_to_sigma(smooth: nn.Sequen
     # lambda~ = lambda epsilon^2 up to a term of order epsilon.
     assert errors[0] < 1e-2
     assert errors[1] < 0.2 * errors[0]
+
+
+@table_1
+def test_theorem_1_in_a_cell_adversarial_training_and_both_penalties_have_one_gradient(p: float, q: float) -> None:
+    """The attack on |f(x*) - f(x)|_q (Eq. 108) and Eq. 13 are one regulariser: values and gradients for the weights."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).double()
+    for i, parameter in enumerate(network.parameters()):
+        parameter.data.copy_(gaussian(i, *parameter.shape))
+    epsilon, x, start = 1e-4, SMOOTH_X, gaussian(30, 6, 4)
+    points = x + epsilon * lp.dual_vector(gaussian(31, 50, *x.shape).flatten(1), math.inf).view(50, *x.shape)
+    cells = network[1](points.flatten(0, 1).flatten(1)) > 0.0
+    assert (cells.view(50, 6, 8) == (network[1](x.flatten(1)) > 0.0)).all()
+
+    threat = ThreatModel(p, epsilon, 5, step_size=math.inf, bounds=None)
+    distance = {1.0: "logit_l1", 2.0: "logit_l2", math.inf: "logit_linf"}[q]
+    inside = x + (epsilon * start / lp.norm(start, p)[:, None]).view_as(x)
+    attacked = attacks.projected_gradient_ascent(
+        network, x, SMOOTH_Y, threat, loss=distance, start=inside, rescore=False
+    )
+    v = operator_norm.power_method(InputJacobian(network.eval(), x), p, q, iterations=5, start=start).maximizer
+    v = v.view_as(x)
+    torch.testing.assert_close((attacked - x) / epsilon, v, rtol=0.0, atol=1e-9)
+
+    scale = epsilon if q == math.inf else epsilon**q
+    gain = network(attacked) - network(x)
+    adversarial = 0.3 * (lp.norm(gain, math.inf) if q == math.inf else gain.abs().pow(q).sum(1) / q)
+    penalties = [
+        adversarial / scale,
+        snr(threat, p=p, q=q).penalties(network, x, v)[1] / scale,
+        snr(threat, p=p, q=q, form="sigma").penalties(network, x, v)[1],
+    ]
+    weights = [network[1].weight, network[3].weight]
+    gradients = [torch.autograd.grad(penalty.sum(), weights) for penalty in penalties]
+    for penalty, gradient in zip(penalties, gradients, strict=True):
+        # Differences of logits over 1e-4 lose four of sixteen digits.
+        torch.testing.assert_close(penalty, penalties[2], rtol=1e-10, atol=0.0)
+        for one, other in zip(gradient, gradients[2], strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+    assert gradients[2][0].abs().max() > 1e-2
 
 
 def test_weight_scales_the_penalty_and_nothing_else(cnn5: Classifier, images: Tensor, labels: Tensor) -> None:
