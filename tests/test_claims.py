@@ -25,7 +25,7 @@ from opnorm.claims.claim import full_name, words
 from opnorm.claims.methods import Context, Method, describe
 from opnorm.claims.registry import CLAIMS, decidable, needed
 from opnorm.claims.run import COLUMNS, write_claims
-from opnorm.claims.verdict import Above, Below, Rule, Within
+from opnorm.claims.verdict import Above, AtMost, Below, Rule, Within
 from opnorm.errors import FileError
 from opnorm.options import resolve
 from opnorm.settings import Experiment
@@ -265,6 +265,9 @@ def test_there_is_a_row_for_every_claim_and_no_other(verdicts: dict[str, dict[st
     (Below(0.5), (0.1, 0.4), "supported"),
     (Below(0.5), (0.6, 0.9), "refuted"),
     (Below(0.5), (0.4, 0.6), "inconclusive"),
+    (AtMost(0.02), (0.02, 0.02), "supported"),
+    (AtMost(0.02), (0.03, 0.03), "refuted"),
+    (AtMost(0.02), (0.01, 0.03), "inconclusive"),
     (Within(-0.1, 0.1), (-0.05, 0.09), "supported"),
     (Within(-0.1, 0.1), (0.11, 0.2), "refuted"),
     (Within(-0.1, 0.1), (-0.3, -0.11), "refuted"),
@@ -278,8 +281,8 @@ def test_rules_decide_on_intervals(rule: Rule, interval: tuple[float, float], ve
 
 
 def test_rules_say_what_they_ask_for() -> None:
-    assert [rule.criterion() for rule in (Above(0.5), Below(0.9), Within(-0.05, 0.05))] == [
-        "above 0.5", "below 0.9", "between -0.05 and 0.05",
+    assert [rule.criterion() for rule in (Above(0.5), Below(0.9), AtMost(0.02), Within(-0.05, 0.05))] == [
+        "above 0.5", "below 0.9", "at most 0.02", "between -0.05 and 0.05",
     ]  # fmt: skip
 
 
@@ -439,6 +442,19 @@ def test_a_pair_of_norms_is_judged_by_its_own_rows_on_the_worst_network(tmp_path
     assert (found.loc[[f"theorem_beyond_cell.{name}" for name in NAMES[:5]], "verdict"] == "supported").all()
 
 
+def test_a_gain_of_just_so_much_is_not_more() -> None:
+    kept = [np.array(0.44), np.array(0.42)]
+    assert reductions.difference(kept) != 0.02
+    assert reductions.gain(kept) == 0.02
+
+
+def test_the_least_over_the_geometric_mean() -> None:
+    logs = np.log(np.array([[1e-6, 1e-2], [1e-4, 1e-4]])).mean(1)
+    found = reductions.over_geometric_mean([np.array(0.5), logs[0], np.array(0.1), logs[1]])
+    assert found == pytest.approx(0.1 / 1e-4)
+    assert np.isfinite(reductions.over_geometric_mean([np.array(0.5), np.array(-1e4)]))
+
+
 def test_a_longer_run_has_to_be_longer() -> None:
     means, axis = np.array([[1.0, 2.0]]), np.array([5.0, 10.0])
     assert reductions.beyond(5.0)(means, axis) == [2.0]
@@ -473,10 +489,10 @@ def test_attacks_are_those_that_the_evaluation_runs() -> None:
     options = {"iterations": (10, 20), "restarts": 1, "autoattack": False}
     few = Context(METHODS, 2.0, EPSILON, {"evaluation": options})
     assert evaluation.attacks(few) == ["pga_20", "worst_case"]
-    assert evaluation.steps(CONTEXT) == [
-        "pga_50_after_pga_10", "pga_200_after_pga_50", "pga_200x5_after_pga_200", "square_after_fab_t",
-    ]  # fmt: skip
-    assert evaluation.steps(few) == ["pga_20_after_pga_10"]
+    assert evaluation.ascents(CONTEXT) == ["pga_50_after_pga_10", "pga_200_after_pga_50", "pga_200x5_after_pga_200"]
+    assert evaluation.black_box(CONTEXT) == ["square_after_fab_t"]
+    assert evaluation.ascents(few) == ["pga_20_after_pga_10"]
+    assert evaluation.black_box(few) == []
 
 
 def test_the_tables_that_are_needed_are_those_of_the_cases() -> None:

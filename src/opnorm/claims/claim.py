@@ -82,7 +82,7 @@ class Statistic:
         figure: where it can be seen.
         measures: case -> what is measured of each of its methods.
         combination: from all measures of the first method, the second, ... to the number.
-        checked: whether it is the share of checks that were passed, which is known and has no interval.
+        checked: whether it speaks of what was looked at alone, which is known and has no interval.
     """
 
     words: str

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from opnorm.claims.verdict import Above, Below, Within
+from opnorm.attack_names import BLACK_BOX_ALONE, GAIN
+from opnorm.claims.verdict import Above, AtMost, Below, Within
 
 ACCURACY = 0.05
 """A difference between accuracies: smaller ones count as none."""
@@ -42,6 +43,8 @@ MORE_ACCURATE = Above(ACCURACY)
 LESS_ACCURATE = Below(-ACCURACY)
 NOT_MORE_ACCURATE = Below(ACCURACY)
 ALL_PASSED = Above(ALL)
+LITTLE_GAINED = AtMost(GAIN)
+NOTHING_ALONE = AtMost(BLACK_BOX_ALONE)
 SAME_SIZE = Within(1.0 - RELATIVE, 1.0 + RELATIVE)
 SMALLER = Below(1.0 - RELATIVE)
 LARGER = Above(1.0 + RELATIVE)

@@ -159,9 +159,17 @@ def ratio(numbers: Sequence[Floats]) -> Floats:
     return divided(above, below)
 
 
-def least_ratio(numbers: Sequence[Floats]) -> Floats:
-    """The smallest of a / b, of a, b of each method in turn."""
-    found: Floats = np.stack([divided(a, b) for a, b in zip(numbers[::2], numbers[1::2], strict=True)]).min(0)
+def over_geometric_mean(numbers: Sequence[Floats]) -> Floats:
+    """a / exp(b), the smallest of a, b of each method in turn; b is the mean of logarithms."""
+    pairs = zip(numbers[::2], numbers[1::2], strict=True)
+    # What two seeds could have been may go far beyond what a number can hold.
+    found: Floats = np.stack([a * np.exp(np.clip(-b, -500.0, 500.0)) for a, b in pairs]).min(0)
+    return found
+
+
+def gain(numbers: Sequence[Floats]) -> Floats:
+    """The first minus the second, both shares of samples, without rounding's last digits."""
+    found: Floats = np.round(difference(numbers), 9)
     return found
 
 

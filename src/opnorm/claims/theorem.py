@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from opnorm.claims.cases import detailed, each, together
 from opnorm.claims.claim import Case, Claim, Floats, Measure, Rows, Statistic, where
 from opnorm.claims.margins import AGREEMENT, ALL_PASSED, MUCH_LARGER, ROUNDING
 from opnorm.claims.methods import any_method, robust
-from opnorm.claims.reductions import at, least_ratio, ratio, reach, value, whole
+from opnorm.claims.reductions import at, over_geometric_mean, reach, value, whole
 from opnorm.claims.verdict import Above
 
 FRACTION = 0.5
@@ -28,15 +30,16 @@ def _cosine(of: Case) -> list[Measure]:
     return [Measure(rows, at(of.epsilon))]
 
 
-def _radius(epsilon: Floats) -> Floats:
-    """Of the cell, of which the analysis takes a part."""
-    return epsilon / FRACTION
+def _log_radius(epsilon: Floats) -> Floats:
+    """Of the cell, of which the analysis takes a part; NaN where there is no ball."""
+    found: Floats = np.log(epsilon / FRACTION, out=np.full(epsilon.shape, math.nan), where=epsilon > 0.0)
+    return found
 
 
 def _reach_and_radius(of: Case) -> list[Measure]:
     p, q = PAIRS.get(of.detail, (of.norm, 2.0))
     cosine = Rows("theorem_distance", "cosine", where(p=p, q=q), "epsilon")
-    radius = Rows("theorem", "epsilon", where(p=p, q=q), transform=_radius)
+    radius = Rows("theorem", "epsilon", where(p=p, q=q), transform=_log_radius)
     return [Measure(cosine, reach(AGREEMENT)), Measure(radius, whole)]
 
 
@@ -58,18 +61,18 @@ _COSINE = Statistic(
     "mean cosine of the last iterates at the training epsilon, q = 2", "theorem_distance", _cosine, value
 )
 _REACH = Statistic(
-    f"radius up to which the mean cosine of the last iterates is at least {AGREEMENT:g}, q = 2, over the mean radius "
-    "of the ReLU cells",
+    f"radius up to which the mean cosine of the last iterates is at least {AGREEMENT:g}, q = 2, over the geometric "
+    "mean of the ReLU cells' radii",
     "theorem_distance",
     _reach_and_radius,
-    ratio,
+    over_geometric_mean,
 )
 _LEAST_REACH = Statistic(
-    f"radius up to which the mean cosine of the last iterates is at least {AGREEMENT:g}, {{detail}}, over the mean "
-    "radius of the ReLU cells; the least of {all}",
+    f"radius up to which the mean cosine of the last iterates is at least {AGREEMENT:g}, {{detail}}, over the "
+    "geometric mean of the ReLU cells' radii; the least of {all}",
     "theorem_distance",
     _reach_and_radius,
-    least_ratio,
+    over_geometric_mean,
 )
 
 CLAIMS = (

@@ -52,6 +52,21 @@ class Below:
 
 
 @dataclass(frozen=True)
+class AtMost:
+    """Supported where the whole interval is at or below the threshold, refuted where it is above."""
+
+    threshold: float
+
+    def decide(self, low: float, high: float) -> Verdict:
+        if high <= self.threshold:
+            return SUPPORTED
+        return REFUTED if low > self.threshold else INCONCLUSIVE
+
+    def criterion(self) -> str:
+        return f"at most {self.threshold:g}"
+
+
+@dataclass(frozen=True)
 class Within:
     """Equivalence, by two one-sided tests: supported where the whole interval is between the limits, refuted where it
     is beyond one of them."""

@@ -15,7 +15,7 @@ def draw(estimate: float, low: float, high: float, criterion: str) -> Html | Non
 
     Args:
         estimate, low, high: the interval.
-        criterion: "above a", "below b" or "between a and b"; of others nothing is shaded.
+        criterion: "above a", "below b", "at most b" or "between a and b"; of others nothing is shaded.
 
     Returns:
         An SVG, whose numbers are words elsewhere; nothing where one of them is not finite.
@@ -50,7 +50,7 @@ def limits(criterion: str) -> tuple[float, float] | None:
     match criterion.partition(" ")[0], numbers:
         case "above", [lower]:
             return lower, math.inf
-        case "below", [upper]:
+        case (("below" | "at"), [upper]):
             return -math.inf, upper
         case "between", [lower, upper]:
             return lower, upper
