@@ -225,6 +225,7 @@ def test_verdicts_are_words_and_counted(contents: Contents) -> None:
         # Of 150 points the numbers from 1 to 5 take those from 12 to 138.
         ("above 1", (12.0, 138.0)),
         ("below 5", (0.0, 138.0)),
+        ("at most 5", (0.0, 138.0)),
         ("between 1 and 5", (12.0, 126.0)),
         ("between 1 and 1e+00", (12.0, 0.0)),
         ("like nothing else", None),
