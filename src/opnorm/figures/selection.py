@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator, PercentFormatter
 
 from opnorm.errors import FileError
 from opnorm.figures import style
-from opnorm.figures.panels import percent_axis
 from opnorm.figures.render import save
 from opnorm.tables import write_csv
 
@@ -20,6 +20,9 @@ StrPath = str | os.PathLike[str]
 
 EPSILON = "epsilon"
 """The column of values in a table of radii; in others it is an option's name."""
+
+# Labels of so many candidates find room below a panel.
+_MOST_TICKS = 8
 
 _COLUMNS = ["value", "mean", "seed_std", "target", "chosen"]
 
@@ -100,8 +103,12 @@ def _draw_panel(axes: Axes, points: pd.DataFrame, panel: Panel) -> None:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter("")
+        if len(points) <= _MOST_TICKS:
+            axes.set_xticks(points["value"])
+            axes.xaxis.set_minor_locator(NullLocator())
     axes.set_title(panel.title)
     axes.set_xlabel(r"$\epsilon$" if panel.column == EPSILON else panel.column.replace("_", " "))
-    axes.set_ylabel(f"{'misclassified' if panel.column == EPSILON else 'accuracy, held-out data'} (%)")
-    percent_axis(axes.yaxis)
+    axes.set_ylabel(f"{'misclassified' if panel.column == EPSILON else 'held-out accuracy'} (%)")
+    # The accuracies of candidates may differ by less than a percent.
+    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, symbol=""))
     axes.legend()
