@@ -323,6 +323,20 @@ def test_what_stronger_attacks_gain_is_a_doubt_in_every_group(contents: Contents
     assert words.count(expected) == 2
 
 
+def test_many_doubts_are_in_a_list_that_opens(contents: Contents, tmp_path: Path) -> None:
+    write(tmp_path / "sanity.csv", [CHECKS[0], *[("standard", "monotone", 2, 1.0, 0.02, 0.5)] * 9])
+    shutil.copy(contents.figures[0].png, tmp_path / "sanity.png")
+    sanity = ReportFigure("sanity", (), "Checks.", *files(tmp_path, "sanity"))
+    closed = re.findall(
+        r'<div class="doubts">.*?<details>.*?</details></div>',
+        render(dataclasses.replace(contents, figures=(*contents.figures, sanity))),
+        re.S,
+    )
+    assert len(closed) == 2
+    assert closed[0].count("<li>") == 9
+    assert "9 do not pass" in closed[0]
+
+
 def test_rows_say_of_how_many_seeds_and_samples_they_are(contents: Contents) -> None:
     words = Page(render(contents)).words
     assert "3 seeds, 360 samples" in words

@@ -14,6 +14,8 @@ from opnorm.report.tables import Row
 SANITY, EVALUATION, ACCURACIES = "sanity", "evaluation", "accuracies"
 """The figures whose numbers are checks, from whose numbers further ones follow, and what they are about."""
 
+_MOST_SHOWN = 8
+
 _CHECKED = ("method", "check", "norm", "epsilon", "threshold", "mean")
 _EVALUATED = ("method", "norm", "epsilon", "attack", "mean")
 
@@ -46,9 +48,13 @@ def section(contents: Contents) -> Html | None:
     items = [element("li", contents.context.label(check.method), ": ", _in_words(check)) for check in failed]
     title = element("b", "Accuracies under attack may be too high")
     verb = "do" if len(failed) > 1 else "does"
-    return element(
-        "div", title, ": of ", many, f" {len(failed)} {verb} not pass.", element("ul", *items), class_="doubts"
-    )
+    return element("div", title, ": of ", many, f" {len(failed)} {verb} not pass.", _listed(items), class_="doubts")
+
+
+def _listed(items: list[Html]) -> Html:
+    """The items; many of them in a list that opens."""
+    shown = element("ul", *items)
+    return shown if len(items) <= _MOST_SHOWN else element("details", element("summary", "Which?"), shown)
 
 
 def _enumerated(links: list[Html]) -> Iterator[Html | str]:
