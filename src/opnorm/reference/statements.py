@@ -48,8 +48,13 @@ STATEMENTS = (
     Statement(
         "4.3",
         "Input gradient and one power iteration miss the dominant vector (cosine)",
-        ("input_gradient_misses_dominant_vector", "one_power_iteration_misses_dominant_vector"),
-        ("input_gradient_misses_more_than_attack",),
+        (
+            "input_gradient_misses_dominant_vector",
+            "one_power_iteration_misses_dominant_vector",
+            "logit_input_gradient_misses_dominant_vector",
+            "logit_one_power_iteration_misses_dominant_vector",
+        ),
+        ("input_gradient_misses_more_than_attack", "logit_input_gradient_misses_more_than_attack"),
     ),
     Statement(
         "4.3",
