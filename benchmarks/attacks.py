@@ -121,7 +121,7 @@ def main() -> None:
     prepare_torch(1)
     print(hardware())
     if sys.argv[1:2] == ["--cifar10"]:
-        x, y = cifar10(300)
+        x, y = cifar10(1000)
         timed = 300 if device() == "cuda" else 25
         for path in sys.argv[2:]:
             for threat in CIFAR10_THREATS:

@@ -70,9 +70,10 @@ def test_preempted_where_that_cancels_after_a_grace_time(slurm: Cluster, project
         run.wait_until(lambda: "epoch 2/20" in run.log_of(job), "the second epoch")
         slurm.submit("sleep 1", partition="high", gres="gpu:2")
         run.wait_until(lambda: "going on from step" in run.log, "the launcher's notice")
+        # The notice comes before the submission.
+        run.wait_until(lambda: run.job(0) != job, "another job")
         again = run.job(0)
         run.end()
-    assert again != job
     assert run.resumed(again)[0] > 12
 
 
