@@ -25,10 +25,9 @@ def robustness(
 ) -> pd.DataFrame:
     """Which test samples stay correctly classified under attack (Sec. 5.3).
 
-    Attacks ascend the cross-entropy of the true label; of the visited points the one farthest over the border counts. A
-    smaller ball lies in a larger one, so a sample that is wrong
-    at one radius, zero included, counts as wrong at every larger one and is not attacked again: each curve is the
-    worst case found up to its radius, and falls.
+    Attacks ascend the cross-entropy of the true label; of the visited points the one farthest over the border
+    counts. A smaller ball lies in a larger one, so a sample that is wrong at one radius, zero included, counts as wrong
+    at every larger one and is not attacked again: each curve is the worst case found up to its radius, and falls.
 
     Args:
         subject: what to measure on; all of its test split is used.

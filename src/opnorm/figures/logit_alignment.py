@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import pandas as pd
-from matplotlib.figure import Figure
-
-from opnorm.figures import alignment, style
+from opnorm.figures import alignment
 from opnorm.figures.alignment import KEYS, summarise
-from opnorm.figures.context import FigureContext
+from opnorm.figures.panels import relabelled
 
 __all__ = ["KEYS", "draw", "summarise"]
 
-
-@style.paper_style()
-def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
-    """As `alignment`, which shows the features'."""
-    figure = alignment.draw(summary, context)
-    figure.axes[0].set_ylabel(r"cosine $|\langle z, v_r \rangle| / \|z\|_2$, $v_r$ of $J_f$")
-    return figure
+draw = relabelled(alignment.draw, r"cosine $|\langle z, v_r \rangle| / \|z\|_2$, $v_r$ of $J_f$")

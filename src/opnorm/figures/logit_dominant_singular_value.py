@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import pandas as pd
-from matplotlib.figure import Figure
-
-from opnorm.figures import dominant_singular_value, style
-from opnorm.figures.context import FigureContext
+from opnorm.figures import dominant_singular_value
 from opnorm.figures.dominant_singular_value import KEYS, summarise
+from opnorm.figures.panels import relabelled
 
 __all__ = ["KEYS", "draw", "summarise"]
 
-
-@style.paper_style()
-def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
-    """As `dominant_singular_value`, which shows the features'."""
-    figure = dominant_singular_value.draw(summary, context)
-    figure.axes[0].set_ylabel("dominant singular value $\\sigma_1$ of $J_f$\n(logits per pixel unit)")
-    return figure
+draw = relabelled(dominant_singular_value.draw, "dominant singular value $\\sigma_1$ of $J_f$\n(logits per pixel unit)")

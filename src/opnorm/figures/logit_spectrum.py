@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import pandas as pd
-from matplotlib.figure import Figure
-
-from opnorm.figures import spectrum, style
-from opnorm.figures.context import FigureContext
+from opnorm.figures import spectrum
+from opnorm.figures.panels import relabelled
 from opnorm.figures.spectrum import KEYS, summarise
 
 __all__ = ["KEYS", "draw", "summarise"]
 
-
-@style.paper_style()
-def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
-    """As `spectrum`, which shows the features'."""
-    figure = spectrum.draw(summary, context)
-    figure.axes[0].set_ylabel("singular value $\\sigma_r$ of $J_f$\n(logits per pixel unit)")
-    return figure
+draw = relabelled(spectrum.draw, "singular value $\\sigma_r$ of $J_f$\n(logits per pixel unit)")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any, Literal
 
@@ -25,8 +25,23 @@ EXPONENTS = ("1", "2", "inf")
 
 DIRECTIONS = {"random": "random direction", "adversarial": "adversarial direction"}
 
+Draw = Callable[[pd.DataFrame, FigureContext], Figure]
+"""A figure's `draw`: summary and context -> figure."""
+
 _PANEL_HEIGHT = 2.1
 _LEGEND_ROW_HEIGHT = 0.15
+
+
+def relabelled(draw: Draw, label: str) -> Draw:
+    """A figure as `draw` makes it, of another quantity: its leftmost y axis has this label."""
+
+    @style.paper_style()
+    def drawn(summary: pd.DataFrame, context: FigureContext) -> Figure:
+        figure = draw(summary, context)
+        figure.axes[0].set_ylabel(label)
+        return figure
+
+    return drawn
 
 
 def row_of_panels(count: int, legend: Sequence[Line2D]) -> tuple[Figure, list[Axes]]:
