@@ -1,5 +1,7 @@
 """A training step of each method, and the two solvers for the maximiser v, in one run.
 
+    python -m benchmarks.training_step [width of cnn7] [its batch size] [rounds]
+
 The counts to compare with, in forward-equivalents (a backward pass to the input counts one, one to the parameters
 as well two): standard 3; adversarial with ten iterations 23; d.d. SNR with ten power iterations 26, exact 17; the
 exact maximiser alone 11, ten power iterations 20.
@@ -7,6 +9,7 @@ exact maximiser alone 11, ten power iterations 20.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import torch
@@ -71,9 +74,9 @@ def main() -> None:
     """Print the table."""
     prepare_torch(1)
     print(hardware())
-    gpu = device() == "cuda"
-    for name, rounds in (("cnn5", 15), ("cnn7", 5)):
-        width, batch_size = (128, 500) if gpu and name == "cnn7" else (16, 100)
+    defaults = [128, 500, 5] if device() == "cuda" else [16, 100, 5]
+    given = (*(int(number) for number in sys.argv[1:]), *defaults[len(sys.argv) - 1 :])
+    for name, (width, batch_size, rounds) in {"cnn5": (16, 100, 15), "cnn7": given}.items():
         found = measure(name, width=width, batch_size=batch_size, rounds=rounds)
         print(f"\n{name} of width {width}, batches of {batch_size}")
         for thing, value in found.items():

@@ -152,6 +152,8 @@ def pretended_gpu() -> Iterator[str]:
         stack.enter_context(mock.patch("torch.cuda.get_rng_state", side_effect=lambda device: torch.get_rng_state()))
         stack.enter_context(mock.patch("torch.cuda.set_rng_state", lambda state, device: torch.set_rng_state(state)))
         stack.enter_context(mock.patch("torch.Generator", _Generator))
+        # Tensors made in Python cannot be inference tensors.
+        stack.enter_context(mock.patch("torch.inference_mode", lambda mode=True: torch.set_grad_enabled(not mode)))
         # Otherwise a module's conversion to another type would be in the outer tensor alone.
         stack.callback(torch.__future__.set_overwrite_module_params_on_conversion, False)
         torch.__future__.set_overwrite_module_params_on_conversion(True)

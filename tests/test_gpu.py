@@ -13,7 +13,7 @@ from opnorm import data, files, training, weights
 from opnorm.analysis.run import attack_runs, measure_runs
 from opnorm.analysis.tidy import tidy
 from opnorm.autoattack import autoattack
-from opnorm.errors import InterruptedTrainingError, SettingsError
+from opnorm.errors import InterruptedTrainingError, MemoryShortageError, SettingsError
 from opnorm.selection_run import select_epsilon
 from opnorm.settings import Method, Optimization, TrainingSettings
 from opnorm.threat_model import ThreatModel
@@ -131,6 +131,18 @@ def test_a_radius_is_chosen_there(gpu, trained, tmp_path):
     where = {"test": trained["test"], "dataset": "digits", "architecture": MODEL, "device": gpu}
     select_epsilon([trained["model"]], str(tmp_path / "epsilon.csv"), seeds=[0], threat=threat, rule=rule, **where)
     assert pd.read_csv(tmp_path / "epsilon.csv")["misclassified"].iloc[-1] >= 0.5
+
+
+def test_too_little_memory_for_choosing_a_radius_is_said_in_words(gpu, trained, tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("opnorm.selection_run.correct_up_to", full)
+    rule = {"standard": "standard", "grid": [0.01, 20.0], "share": 0.5}
+    where = {"test": trained["test"], "dataset": "digits", "architecture": MODEL, "device": gpu}
+    output, threat = str(tmp_path / "epsilon.csv"), {"norm": 2.0, "iterations": 2}
+    with pytest.raises(MemoryShortageError, match=r"attacking \d+ samples: too little memory. End what else"):
+        select_epsilon([trained["model"]], output, seeds=[0], threat=threat, rule=rule, **where)
 
 
 def test_autoattack_runs_there(gpu, trained, digits):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from opnorm.data import Split
 from opnorm.errors import MemoryShortageError, SettingsError
 from opnorm.jacobian import InputJacobian
 from opnorm.memory import is_shortage, needed_for
@@ -24,34 +25,47 @@ OTHERS = [RuntimeError("shapes cannot be multiplied"), SettingsError("out of mem
 @pytest.mark.parametrize("error", SHORTAGES)
 def test_a_shortage_names_size_and_setting(error: Exception) -> None:
     named = pytest.raises(MemoryShortageError, match=r"^a step on 500 images: .*Lower training\.batch_size")
-    with named as found, needed_for("a step on 500 images", "training.batch_size"):
+    with named as found, needed_for("a step on 500 images", "Lower training.batch_size"):
         raise error
     assert "\n" not in str(found.value)
 
 
 def test_the_allocators_own_words_are_kept() -> None:
     kept = pytest.raises(MemoryShortageError, match=r"Tried to allocate 2\.00 GiB")
-    with kept, needed_for("a step", "training.batch_size"):
+    with kept, needed_for("a step", "Lower training.batch_size"):
         raise torch.OutOfMemoryError(CUDA)
 
 
 @pytest.mark.parametrize("error", OTHERS)
 def test_other_errors_pass(error: Exception) -> None:
     assert not is_shortage(error)
-    with pytest.raises(type(error)) as found, needed_for("a step", "training.batch_size"):
+    with pytest.raises(type(error)) as found, needed_for("a step", "Lower training.batch_size"):
         raise error
     assert found.value is error
 
 
 def test_of_nested_ones_the_innermost_is_named() -> None:
     named = pytest.raises(MemoryShortageError, match="Lower chunk_size")
-    with named, needed_for("an analysis", "samples"), needed_for("a chunk", "chunk_size"):
+    with named, needed_for("an analysis", "Lower samples"), needed_for("a chunk", "Lower chunk_size"):
         raise torch.OutOfMemoryError(CUDA)
 
 
 def test_a_real_allocation_that_cannot_be() -> None:
-    with pytest.raises(MemoryShortageError, match="Lower it"), needed_for("an exbibyte", "it"):
+    with pytest.raises(MemoryShortageError, match="Lower it"), needed_for("an exbibyte", "Lower it"):
         torch.empty(2**58)
+
+
+class Unmovable:
+    """Images or labels for which the device has no room."""
+
+    def to(self, device: str) -> Tensor:
+        raise torch.OutOfMemoryError(CUDA)
+
+
+def test_a_split_too_large_for_the_device_is_named() -> None:
+    split = Split(Unmovable(), torch.zeros(3))  # type: ignore[arg-type]
+    with pytest.raises(MemoryShortageError, match=r"^3 images on the device cuda:1: .*or choose another device"):
+        split.to("cuda:1")
 
 
 class Crowded(InputJacobian):
@@ -84,5 +98,5 @@ def test_a_given_chunk_that_does_not_fit_is_named() -> None:
 
 def test_a_single_row_that_does_not_fit_leaves_the_naming_to_whoever_chose_the_inputs() -> None:
     named = pytest.raises(MemoryShortageError, match=r"Lower training\.batch_size")
-    with named, needed_for("a step on 500 images", "training.batch_size"):
+    with named, needed_for("a step on 500 images", "Lower training.batch_size"):
         Crowded(fitting=0).dense()

@@ -72,7 +72,8 @@ def autoattack(
         return x
     # The package seeds every GPU.
     devices = range(torch.cuda.device_count())
-    with evaluation(model), torch.random.fork_rng(devices=devices), _trace_function_kept():
+    without_gradient = torch.inference_mode(attack == BLACK_BOX)
+    with evaluation(model), torch.random.fork_rng(devices=devices), _trace_function_kept(), without_gradient:
         suite = _suite(folded(model), x, threat, seed, queries)
         suite.attacks_to_run = [_NAMES[attack]]
         perturbed, _ = suite.run_standard_evaluation(x, y, batch_size=batch_size)

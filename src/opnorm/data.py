@@ -12,6 +12,7 @@ from torch import Tensor
 
 from opnorm import datasets, files
 from opnorm.errors import FileError, SettingsError
+from opnorm.memory import MORE_MEMORY, needed_for
 from opnorm.options import resolve
 
 SPLITS = ("train", "test")
@@ -28,8 +29,13 @@ class Split:
         return len(self.labels)
 
     def to(self, device: str | torch.device) -> Split:
-        """The same on `device`."""
-        return Split(self.images.to(device), self.labels.to(device))
+        """The same on `device`.
+
+        Raises:
+            MemoryShortageError: they do not fit there.
+        """
+        with needed_for(f"{len(self)} images on the device {device}", MORE_MEMORY):
+            return Split(self.images.to(device), self.labels.to(device))
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Images in [0, 1] and labels, in order, `size` at a time."""

@@ -153,7 +153,7 @@ class InputJacobian:
                     raise
                 if chunk_size is not None:
                     what = f"{chunk_size} rows of {B} Jacobians in one backward pass"
-                    raise memory.shortage(what, "chunk_size", error) from error
+                    raise memory.shortage(what, "Lower chunk_size", error) from error
                 size = (size + 1) // 2
         return J
 

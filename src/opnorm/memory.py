@@ -12,6 +12,9 @@ from opnorm.errors import MemoryShortageError
 # What CUDA's and the CPU's allocators, and CUDA's libraries, say of it in a RuntimeError.
 _SIGNS = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed")
 
+MORE_MEMORY = "End what else uses that memory, or choose another device"
+"""What to do where no setting makes it smaller."""
+
 
 def is_shortage(error: BaseException) -> bool:
     """Whether `error` says that memory ran out, on a GPU or on the CPU."""
@@ -21,12 +24,12 @@ def is_shortage(error: BaseException) -> bool:
 
 
 @contextmanager
-def needed_for(what: str, setting: str) -> Iterator[None]:
+def needed_for(what: str, remedy: str) -> Iterator[None]:
     """Where memory runs out inside, say so in words.
 
     Args:
         what: was too large, with its size.
-        setting: to lower; the innermost of nested ones is named.
+        remedy: what to do about it; of nested ones the innermost is named.
 
     Raises:
         MemoryShortageError: in place of torch's error.
@@ -36,10 +39,10 @@ def needed_for(what: str, setting: str) -> Iterator[None]:
     except Exception as error:
         if not is_shortage(error):
             raise
-        raise shortage(what, setting, error) from error
+        raise shortage(what, remedy, error) from error
 
 
-def shortage(what: str, setting: str, error: BaseException) -> MemoryShortageError:
+def shortage(what: str, remedy: str, error: BaseException) -> MemoryShortageError:
     """What to raise where memory ran out, with the first line of what torch said."""
     said = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return MemoryShortageError(f"{what}: too little memory. Lower {setting} ({said})")
+    return MemoryShortageError(f"{what}: too little memory. {remedy} ({said})")

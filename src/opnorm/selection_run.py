@@ -10,6 +10,7 @@ from torch import Tensor
 
 from opnorm import data, weights
 from opnorm.analysis.worst_case import correct_up_to
+from opnorm.memory import MORE_MEMORY, needed_for
 from opnorm.models.classifier import Classifier
 from opnorm.modes import prepare_torch
 from opnorm.selection import EpsilonRule, MatchRule, epsilon_table, match_table
@@ -44,6 +45,7 @@ def select_epsilon(
 
     Raises:
         SettingsError: no radius will do.
+        MemoryShortageError: the samples do not fit in memory.
     """
     prepare_torch(threads)
     split = data.read_split(test, dataset).to(device)
@@ -51,7 +53,9 @@ def select_epsilon(
     shares = []
     for path, seed in zip(models, seeds, strict=True):
         model = weights.load_model(path, architecture).to(device)
-        wrong = misclassified(model, split, adversary, chosen_by.grid, seed=seed, relative_step=chosen_by.relative_step)
+        step = chosen_by.relative_step
+        with needed_for(f"{path}: attacking {len(split)} samples", MORE_MEMORY):
+            wrong = misclassified(model, split, adversary, chosen_by.grid, seed=seed, relative_step=step)
         shares.append(wrong.double().mean(0).tolist())
     table = pd.DataFrame(shares, columns=list(chosen_by.grid))
     columns = {"misclassified": table.mean(), "seed_std": table.std(ddof=1), "n": len(split)}

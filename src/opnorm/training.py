@@ -196,12 +196,12 @@ class _Training:
         with tqdm(batches, desc=title, initial=done, total=self.steps_per_epoch, mininterval=1.0) as bar:
             for index in bar:
                 start = time.perf_counter()
-                with needed_for(f"{run}: a training step on {len(index)} images", "training.batch_size"):
+                with needed_for(f"{run}: a training step on {len(index)} images", "Lower training.batch_size"):
                     self._step(index)
                     self._wait()
                 self.seconds += time.perf_counter() - start
                 if self.step % self.steps_per_epoch == 0:
-                    with needed_for(f"{run}: classifying {len(index)} test images", "training.batch_size"):
+                    with needed_for(f"{run}: classifying {len(index)} test images", "Lower training.batch_size"):
                         self._end_epoch()
                     bar.set_postfix({"loss": self.history[-1]["loss"], "test": self.history[-1]["test_accuracy"]})
                 after_step()

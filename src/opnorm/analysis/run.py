@@ -54,7 +54,7 @@ def attack_runs(
     for path, output, seed in zip(models, outputs, seeds, strict=True):
         model = weights.load_model(path, architecture).to(device)
         random = generator(seed, "attacked samples", device=device)
-        with needed_for(f"{path}: attacking {len(x)} samples at once", "samples"):
+        with needed_for(f"{path}: attacking {len(x)} samples at once", "Lower samples"):
             with torch.no_grad():
                 predicted = model(x).argmax(1)
             perturbed = projected_gradient_ascent(model, x, predicted, threat, generator=random)
@@ -102,7 +102,7 @@ def measure_runs(
             threat=threat,
             seed=seed,
         )
-        with needed_for(f"analysis {analysis} of {path}", _size_setting(analysis, measure)):
+        with needed_for(f"analysis {analysis} of {path}", f"Lower {_size_setting(analysis, measure)}"):
             table = measure(subject, **options)
         write_parquet(table, output)
 
