@@ -45,11 +45,11 @@ def dominant_singular_value(
     limit = min(max_iterations, d + 1, n)
     v = lp.dual_vector(start.reshape(b, n), 2.0)
     u, beta = v.new_zeros(b, d), v.new_zeros(b)
-    U, V, B = u[:, :, None][:, :, :0], v[:, :, None][:, :, :0], v.new_zeros(b, 0, 0)
+    U, V, B = v.new_zeros(b, 0, d), v.new_zeros(b, 0, n), v.new_zeros(b, 0, 0)
     for _ in range(limit):
-        V = torch.cat([V, v[:, :, None]], 2)
+        V = torch.cat([V, v[:, None]], 1)
         alpha, u = _normalised(_without(operator.matvec(v) - beta[:, None] * u, U))
-        U = torch.cat([U, u[:, :, None]], 2)
+        U = torch.cat([U, u[:, None]], 1)
         B = _extended(B, alpha, beta)
         beta, v = _normalised(_without(operator.rmatvec(u).reshape(b, n) - alpha[:, None] * v, V))
         P, S, Qh = torch.linalg.svd(B)
@@ -57,8 +57,8 @@ def dominant_singular_value(
         error = _error(S / S[:, :1].clamp(min=torch.finfo(S.dtype).tiny), residuals)
         if bool((error <= tolerance).all()):
             break
-    right = (V @ Qh[:, 0, :, None])[:, :, 0]
-    return DominantSingularValue(S[:, 0], residuals[:, 0], error, right, V.shape[2])
+    right = (Qh[:, :1] @ V)[:, 0]
+    return DominantSingularValue(S[:, 0], residuals[:, 0], error, right, V.shape[1])
 
 
 def _error(S: Tensor, residuals: Tensor) -> Tensor:
@@ -72,9 +72,9 @@ def _error(S: Tensor, residuals: Tensor) -> Tensor:
 
 
 def _without(x: Tensor, basis: Tensor) -> Tensor:
-    """`x` (B, m) without its parts along the orthonormal `basis` (B, m, k); twice, against rounding."""
+    """`x` (B, m) without its parts along the orthonormal `basis` (B, k, m); twice, against rounding."""
     for _ in range(2):
-        x = x - (basis @ (basis.mT @ x[:, :, None]))[:, :, 0]
+        x = x - ((x[:, None] @ basis.mT) @ basis)[:, 0]
     return x
 
 
