@@ -212,7 +212,7 @@ def test_long_tables_are_for_downloading_alone(contents: Contents) -> None:
 def test_verdicts_are_words_and_counted(contents: Contents) -> None:
     page = Page(render(contents))
     kinds = [c for found in page.all("span") if (c := found.get("class") or "").startswith("verdict")]
-    assert kinds[3:] == ["verdict supported", "verdict refuted", "verdict inconclusive", "verdict inconclusive"]
+    assert kinds[6:] == ["verdict supported", "verdict refuted", "verdict inconclusive", "verdict inconclusive"]
     assert re.search(r"1 ✓ supported\s*1 ✗ refuted\s*2 \? inconclusive", page.words)
     assert "1.4 [1.2,\u00a01.6]" in page.words
     assert "−0.04 [−0.08,\u00a00.01]" in page.words
@@ -247,10 +247,22 @@ def test_what_is_not_finite_is_not_drawn() -> None:
 def test_claims_are_grouped_by_the_papers_sections_in_its_order(contents: Contents, tmp_path: Path) -> None:
     write(tmp_path / "claims.csv", [claims.COLUMNS, ("old", "earlier version", *CLAIMS[1][2:]), *reversed(CLAIMS)])
     text = claims.section(contents)
-    assert re.findall(r"<h3>(.*?)</h3>", text) == [
-        "Abstract, Section 5.1", "Section 5.2", "Section 5.3", "Earlier version",
-    ]  # fmt: skip
+    titles = ["Abstract, Section 5.1", "Section 5.2", "Section 5.3", "Earlier version"]
+    assert re.findall(r"<h3 id.*?>(.*?)</h3>", text) == titles
     assert text.index("Cannot be said") < text.index("Dampens") < text.index("Is flat")
+
+
+def test_verdicts_are_counted_by_section(contents: Contents, tmp_path: Path) -> None:
+    write(tmp_path / "claims.csv", [claims.COLUMNS, *CLAIMS, ("odd", "5.2", *CLAIMS[1][2:8], "odd", *CLAIMS[1][9:])])
+    text = claims.section(contents)
+    overview = text[text.index('class="overview"') :]
+    rows = re.findall(r"<tr>(.*?)</tr>", overview[: overview.index("</table>")])
+    cells = [re.findall(r">([^<>]+)</(?:th|td|a)>", row) for row in rows[1:]]
+    assert re.findall(r"</span> (\w+)</span>", rows[0]) == ["supported", "refuted", "inconclusive", "odd"]
+    assert [[name, sum(map(int, counts))] for name, *counts in cells] == [
+        ["Abstract, Section 5.1", 1], ["Section 5.2", 3], ["Section 5.3", 1],
+    ]  # fmt: skip
+    assert [counts[-1] for _, *counts in cells] == ["0", "1", "0"]
 
 
 def test_accuracies_are_in_percent_by_method_and_attack(contents: Contents) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 from opnorm.report import doubts, tables
@@ -37,8 +38,9 @@ def section(contents: Contents) -> Html:
         return element("p", "None of the paper's claims can be judged with the analyses of this experiment.")
     figures = {figure.name: figure for figure in contents.figures}
     ordered = groupby(sorted(rows, key=_place), key=lambda row: row["section"])
-    parts = [_part(name, part, figures) for name, part in ordered]
-    introduction = [_summary(rows), element("p", _EXPLANATION), doubts.section(contents)]
+    sections = {name: list(part) for name, part in ordered}
+    parts = [_part(name, part, figures) for name, part in sections.items()]
+    introduction = [_summary(rows), element("p", _EXPLANATION), doubts.section(contents), _overview(sections)]
     return join([*introduction, *parts, element("p", download(Path(contents.claims)))])
 
 
@@ -52,16 +54,38 @@ def _place(row: Row) -> tuple[int, list[int], str]:
 
 def _summary(rows: Iterable[Row]) -> Html:
     """How many claims have which verdict."""
-    counts = dict.fromkeys(VERDICTS, 0)
-    for row in rows:
-        counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1
-    items = [element("li", element("b", str(count)), " ", _verdict(verdict)) for verdict, count in counts.items()]
+    items = [element("li", element("b", str(n)), " ", _verdict(verdict)) for verdict, n in _counts(rows).items()]
     return element("ul", *items, class_="verdicts", aria_label="Number of claims by verdict")
 
 
-def _part(name: str, rows: Iterable[Row], figures: Mapping[str, ReportFigure]) -> Html:
+def _overview(sections: Mapping[str, list[Row]]) -> Html:
+    """How many have which, section by section, each of which is a link."""
+    verdicts = _counts(chain.from_iterable(sections.values()))
+    rows = [
+        (element("a", _title(name), href=f"#{_anchor(name)}"), *(str(_counts(part)[verdict]) for verdict in verdicts))
+        for name, part in sections.items()
+    ]
+    header = ("Claims of", *map(_verdict, verdicts))
+    return table(header, rows, caption="Number of claims by section and verdict", class_="overview")
+
+
+def _counts(rows: Iterable[Row]) -> Counter[str]:
+    counts = Counter(dict.fromkeys(VERDICTS, 0))
+    counts.update(row["verdict"] for row in rows)
+    return counts
+
+
+def _title(name: str) -> str:
     title = re.sub(r"(?<![\w.])(?=\d)", "Section ", name, count=1)
-    title = title[:1].upper() + title[1:]
+    return title[:1].upper() + title[1:]
+
+
+def _anchor(name: str) -> str:
+    return "claims-" + re.sub(r"\W+", "-", name)
+
+
+def _part(name: str, rows: Iterable[Row], figures: Mapping[str, ReportFigure]) -> Html:
+    title = _title(name)
     header = ("Claim", "Verdict", "Statistic, and where it has to be", "Estimate and 95 % interval", "Figure")
     cells = [
         (
@@ -73,9 +97,8 @@ def _part(name: str, rows: Iterable[Row], figures: Mapping[str, ReportFigure]) -
         )
         for row in rows
     ]
-    return join(
-        [element("h3", title), table(header, cells, caption=f"Claims: {title}", words=5, class_="claims cards")]
-    )
+    listed = table(header, cells, caption=f"Claims: {title}", words=5, class_="claims cards")
+    return join([element("h3", title, id=_anchor(name)), listed])
 
 
 def _verdict(verdict: str) -> Html:

@@ -37,7 +37,9 @@ thead th { border-bottom: 2px solid var(--rule); white-space: nowrap; }
 tbody th { font-weight: normal; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .claims { table-layout: fixed; width: 100%; }
-.cards caption { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+.cards caption, .overview caption {
+  position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
+}
 .claims th:nth-child(1) { width: 28%; }
 .claims th:nth-child(2) { width: 9rem; }
 .claims th:nth-child(4) { width: 13rem; }
