@@ -21,6 +21,7 @@ from opnorm import analysis, figures
 from opnorm.analysis import _theorem as analysed_theorem
 from opnorm.claims import evaluation, methods, reductions
 from opnorm.claims import theorem as claimed_theorem
+from opnorm.claims.cases import compared
 from opnorm.claims.claim import full_name, words
 from opnorm.claims.methods import Context, Method, describe
 from opnorm.claims.registry import CLAIMS, decidable, needed
@@ -310,6 +311,20 @@ def test_a_single_seed_is_judged_by_its_samples(tmp_path: Path) -> None:
     assert robust["low"] < robust["estimate"] < robust["high"]
     assert robust["samples"] == TEST_SAMPLES
     assert (table["verdict"] == "supported").all()
+
+
+def test_what_many_methods_are_compared_with_is_looked_for_once() -> None:
+    looked_at = []
+
+    def reference(method: Method) -> bool:
+        looked_at.append(method.name)
+        return methods.standard(method)
+
+    many = tuple(method(f"m{i}", "adversarial") for i in range(30))
+    context = Context((*many, METHODS[0]), 2.0, EPSILON, {})
+    found = compared(methods.any_method, reference)(context)
+    assert [of.methods for of in found] == [(of, METHODS[0]) for of in many]
+    assert len(looked_at) == len(many) + 1
 
 
 def test_methods_are_compared_on_the_seeds_that_they_share(tmp_path: Path) -> None:

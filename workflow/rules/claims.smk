@@ -1,9 +1,11 @@
+CLAIMED = plan.claimed_runs(EXPERIMENT)
+
+
 rule claims:
     input:
         awaited(*METHODS),
         tables=[
-            TABLE.format(analysis=name, method=method, seed=seed)
-            for name, method, seed in plan.claimed_runs(EXPERIMENT)
+            TABLE.format(analysis=name, method=method, seed=seed) for name, method, seed in CLAIMED
         ],
     output:
         CLAIMS,
@@ -14,7 +16,7 @@ rule claims:
     conda:
         "../envs/opnorm.yaml"
     params:
-        runs=plan.claimed_runs(EXPERIMENT),
+        runs=CLAIMED,
         context=lambda wildcards: describe(decided(*METHODS)),
         code=plan.claims_code(),
     message:

@@ -30,8 +30,8 @@ def compared(role: Role, other: Role, group: str | None = MAIN) -> Cases:
     """Each method of one role and group, or of all groups, with the first main one of another role."""
     return lambda context: [
         case(context, method, reference)
-        for method in context.those(role, group)
         for reference in context.first(other)
+        for method in context.those(role, group)
         if method is not reference
     ]
 
