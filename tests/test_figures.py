@@ -71,6 +71,9 @@ COLUMNS = {
     "evaluation_linf": ["method", "norm", "epsilon", "attack"],
     "evaluation_explanations": ["method", "norm", "epsilon", "attack"],
     "sanity": ["method", "check", "norm", "epsilon", "threshold"],
+    "sanity_interpolation": ["method", "check", "norm", "epsilon", "threshold"],
+    "sanity_linf": ["method", "check", "norm", "epsilon", "threshold"],
+    "sanity_explanations": ["method", "check", "norm", "epsilon", "threshold"],
     "accuracies": ["method", "epsilon"],
 }
 VALUES = {
@@ -102,12 +105,13 @@ FURTHER = {"operator_norms": ["upper"]}
 EXPONENTS = [1.0, 2.0, math.inf]
 DIRECTIONS, DISTANCES = ["random", "adversarial"], [0.0, 0.25, 0.5, 1.0]
 EVALUATIONS = ["evaluation", "evaluation_interpolation", "evaluation_linf", "evaluation_explanations"]
+SANITY = ["sanity", "sanity_interpolation", "sanity_linf", "sanity_explanations"]
 DOTS = [
     "accuracies",
     "operator_norms",
     "logit_direction",
     "interpolation",
-    "sanity",
+    *SANITY,
     "alignment_iterations",
     "logit_alignment_iterations",
     *EVALUATIONS,

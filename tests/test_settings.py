@@ -99,9 +99,9 @@ def test_figures_are_those_with_something_to_draw():
     assert "spectrum" not in experiment(without).figures()
     linf = changed("methods.dd_snr", {**SMOKE["methods"]["dd_snr"], "group": "linf"})
     assert set(experiment(linf).figures()) - set(experiment(SMOKE).figures()) == {"robustness_linf"}
-    linf["analyses"] = {**linf["analyses"], "evaluation": {"samples": 2}}
+    linf["analyses"] = {**linf["analyses"], "evaluation": {"samples": 2}, "sanity": {"samples": 2}}
     assert set(experiment(linf).figures()) - set(experiment(SMOKE).figures()) == {
-        "robustness_linf", "evaluation", "evaluation_linf"
+        "robustness_linf", "evaluation", "evaluation_linf", "sanity", "sanity_linf"
     }  # fmt: skip
     alone = changed("methods", {"m": {"objective": "standard", "group": "linf"}})
     assert experiment(alone).figures() == []

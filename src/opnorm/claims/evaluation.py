@@ -116,6 +116,7 @@ _STEP = Statistic(
 _BESIDE = ("explanations", "linf", "interpolation")
 # All networks that are evaluated, each in the ball of its training, and where that is seen.
 _EVALUATED = ((each(any_method), "evaluation"), *((each_of(group), f"evaluation_{group}") for group in _BESIDE))
+_CHECKED = ((each(any_method), "sanity"), *((each_of(group), f"sanity_{group}") for group in _BESIDE))
 _FALLING = _passed("accuracy does not rise with epsilon", check="monotone")
 _CHANCE = _passed("accuracy at most that of guessing", check="large_epsilon")
 _EACH_CHECK = _passed("{detail}")
@@ -152,11 +153,11 @@ CLAIMS = (
     *(Claim("black_box_finds_nothing_alone", "evaluation",
             "{detail} finds nothing more on {0}", detailed(cases, black_box), replace(_STEP, figure=figure),
             NOTHING_ALONE) for cases, figure in _EVALUATED),
-    Claim("accuracy_falls_with_epsilon", "evaluation", "attacks on {0} succeed more often the larger the ball",
-          each(any_method), _FALLING, ALL_PASSED),
-    Claim("chance_at_large_epsilon", "evaluation",
-          "in a ball that covers all images the accuracy of {0} is at most that of chance",
-          each(any_method), _CHANCE, ALL_PASSED),
-    Claim("attacks_can_be_believed", "evaluation", "attacks on {0} give no reason for doubt: {detail}",
-          detailed(each(any_method), checks), _EACH_CHECK, ALL_PASSED),
+    *(Claim("accuracy_falls_with_epsilon", "evaluation", "attacks on {0} succeed more often the larger the ball",
+            cases, replace(_FALLING, figure=figure), ALL_PASSED) for cases, figure in _CHECKED),
+    *(Claim("chance_at_large_epsilon", "evaluation",
+            "in a ball that covers all images the accuracy of {0} is at most that of chance",
+            cases, replace(_CHANCE, figure=figure), ALL_PASSED) for cases, figure in _CHECKED),
+    *(Claim("attacks_can_be_believed", "evaluation", "attacks on {0} give no reason for doubt: {detail}",
+            detailed(cases, checks), replace(_EACH_CHECK, figure=figure), ALL_PASSED) for cases, figure in _CHECKED),
 )  # fmt: skip

@@ -68,6 +68,9 @@ REGISTRY: dict[str, FigureEntry] = {
     "evaluation_linf": FigureEntry("opnorm.figures.evaluation", "evaluation", (), (MAIN, "linf")),
     "evaluation_explanations": FigureEntry("opnorm.figures.evaluation", "evaluation", (), (MAIN, "explanations")),
     "sanity": FigureEntry("opnorm.figures.sanity", "sanity", ()),
+    "sanity_interpolation": FigureEntry("opnorm.figures.sanity", "sanity", (), (MIXED,)),
+    "sanity_linf": FigureEntry("opnorm.figures.sanity", "sanity", (), ("linf",)),
+    "sanity_explanations": FigureEntry("opnorm.figures.sanity", "sanity", (), ("explanations",)),
     "accuracies": FigureEntry("opnorm.figures.accuracies", "robustness", ("table2",)),
 }
 

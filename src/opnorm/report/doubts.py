@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from opnorm.attack_names import AFTER, attack_label, gain_allowed, ladder
 from opnorm.report import tables
-from opnorm.report.contents import Contents
+from opnorm.report.contents import Contents, ReportFigure
 from opnorm.report.html import Html, element, join
 from opnorm.report.tables import Row
 
@@ -70,9 +70,7 @@ def _unchecked() -> Html:
 
 
 def _of_sanity(contents: Contents) -> Iterator[_Check]:
-    for figure in contents.figures:
-        if figure.name != SANITY:
-            continue
+    for figure in _of(contents, SANITY):
         for row in tables.read(figure.csv, _CHECKED):
             words = row["check"].replace("_", " ") + _ball(row)
             yield _Check(row["method"], words, tables.number(row["mean"]), tables.number(row["threshold"]))
@@ -81,16 +79,20 @@ def _of_sanity(contents: Contents) -> Iterator[_Check]:
 def _of_evaluation(contents: Contents) -> Iterator[_Check]:
     """What each stronger attack gains over the weaker one, and AutoAttack over the longest ascent, of all groups."""
     balls: dict[tuple[str, str, str], dict[str, Row]] = {}
-    for figure in contents.figures:
-        if figure.name == EVALUATION or figure.name.startswith(f"{EVALUATION}_"):
-            for row in tables.read(figure.csv, _EVALUATED):
-                balls.setdefault((row["method"], row["norm"], row["epsilon"]), {})[row["attack"]] = row
+    for figure in _of(contents, EVALUATION):
+        for row in tables.read(figure.csv, _EVALUATED):
+            balls.setdefault((row["method"], row["norm"], row["epsilon"]), {})[row["attack"]] = row
     for (method, _, _), rows in balls.items():
         for weaker, stronger in ladder(rows):
             gain = tables.number(rows[weaker]["mean"]) - tables.number(rows[stronger]["mean"])
             words = attack_label(f"{stronger}{AFTER}{weaker}") + " gains" + _ball(rows[stronger])
             # Of two accuracies with some digits each.
             yield _Check(method, words, round(gain, 9), gain_allowed(stronger))
+
+
+def _of(contents: Contents, name: str) -> list[ReportFigure]:
+    """The figure called so, and those of further groups of methods."""
+    return [figure for figure in contents.figures if figure.name == name or figure.name.startswith(f"{name}_")]
 
 
 def _in_words(check: _Check) -> str:
