@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from opnorm import checkpoint
-from opnorm.errors import FileError
+from opnorm.errors import FileError, MemoryShortageError
 
 FINGERPRINT = {"settings": {"epochs": 3, "method": {"weight": 0.5}}, "seed": 0}
 
@@ -44,6 +44,37 @@ def test_a_damaged_checkpoint_is_passed_over_and_named(tmp_path, keep):
     assert f"{damaged}: damaged" in said[0]
     # It neither counts as the last one nor takes the place of a good one.
     assert checkpoint.last_written(tmp_path).name == "step-000000001.pt"
+
+
+@pytest.mark.parametrize(("error", "raised", "words"), [
+    (OSError(5, "Input/output error"), FileError, "cannot be read .Input/output error.; run again"),
+    (PermissionError(13, "Permission denied"), FileError, "Permission denied"),
+    (RuntimeError("[enforce fail at alloc_cpu.cpp] can't allocate memory"), MemoryShortageError, "too little memory"),
+])  # fmt: skip
+def test_what_cannot_be_read_for_other_reasons_is_kept(tmp_path, monkeypatch, error, raised, words):
+    def load(*args, **kwargs):
+        raise error
+
+    paths = [checkpoint.write(tmp_path, step, state(step), FINGERPRINT) for step in (1, 2)]
+    with monkeypatch.context() as patched:
+        patched.setattr(torch, "load", load)
+        with pytest.raises(raised, match=words) as found:
+            checkpoint.newest(tmp_path, FINGERPRINT, pytest.fail)
+    assert str(paths[1]) in str(found.value)
+    torch.testing.assert_close(checkpoint.newest(tmp_path, FINGERPRINT, pytest.fail)["x"], state(2)["x"])
+
+
+@pytest.mark.parametrize(("words", "raised"), [
+    ("CUDA error: an illegal memory access was encountered", RuntimeError),
+    ("[enforce fail at inline_container.cc:862] . PytorchStreamWriter failed writing file data/0", FileError),
+])  # fmt: skip
+def test_only_what_the_writer_says_is_a_full_disk(tmp_path, monkeypatch, words, raised):
+    def save(*args, **kwargs):
+        raise RuntimeError(words)
+
+    monkeypatch.setattr(torch, "save", save)
+    with pytest.raises(raised, match="CUDA error" if raised is RuntimeError else "the disk is full"):
+        checkpoint.write(tmp_path, 1, state(1), FINGERPRINT)
 
 
 def test_a_checkpoint_of_other_settings_is_not_resumed_but_named(tmp_path):

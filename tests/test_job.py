@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import yaml
 
 from opnorm.errors import OpnormError
 from opnorm.job import device
+from opnorm.provenance import machine, machines
 
 PROFILE = Path(__file__).parents[1] / "profiles/slurm/config.yaml"
 
@@ -48,6 +52,34 @@ def test_a_gpu_that_is_not_there_is_refused_with_what_is(gpus: int, wish: str, s
 def test_what_is_no_device_is_refused(gpus: int, wish: str) -> None:
     with pytest.raises(OpnormError, match="is not auto, cpu, cuda or cuda: with a number"):
         device(wish)
+
+
+def log_of(script: str, path: Path) -> str:
+    """What a process leaves in its log, whose output nobody reads line by line."""
+    code = f"from opnorm.job import running\n{script}"
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    subprocess.run([sys.executable, "-c", code, str(path)], env=variables, stdout=subprocess.PIPE, check=False)
+    return path.read_text()
+
+
+@pytest.mark.parametrize(("error", "last"), [("OpnormError('boom')", "Error: boom"), ("ValueError('boom')", "boom")])
+def test_what_was_printed_before_a_failure_is_in_the_log(error: str, last: str, tmp_path: Path) -> None:
+    script = f"""
+import sys
+from opnorm.errors import OpnormError
+with running(sys.argv[1]):
+    print("resumed after step 3")
+    raise {error}
+"""
+    log = log_of(script, tmp_path / "log")
+    assert log.index("resumed after step 3") < log.index(last)
+
+
+@pytest.mark.parametrize("computes", [True, False])
+def test_the_log_names_the_machine_that_computes(computes: bool, tmp_path: Path) -> None:
+    log = log_of(f"import sys\nwith running(sys.argv[1], computes={computes}): pass", tmp_path / "log")
+    assert machines([tmp_path / "log"]) == ([machine().removeprefix("machine: ")] if computes else [])
+    assert log.endswith("done\n")
 
 
 def test_the_cluster_profile_does_without_a_gpu_nowhere_that_it_asks_for_one() -> None:

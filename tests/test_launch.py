@@ -385,7 +385,7 @@ def test_snakemakes_resources_become_sbatchs():
         "mem_mb": 8000,
         "gpu": 2,
         "gpu_model": "a100",
-        "slurm_extra": "--exclude=n1 --exclusive",
+        "slurm_extra": "--exclude=n1 --exclusive --reservation spring",
         "qos": "",
     }
     options = submission_options(resources, threads=3)
@@ -394,6 +394,7 @@ def test_snakemakes_resources_become_sbatchs():
         "gpus": "a100:2",
         "exclude": "n1",
         "exclusive": True,
+        "reservation": "spring",
     }
     assert (options["partition"], options["account"], options["time"]) == ("gpu", "me", 240)
     assert (options["mem"], options["cpus_per_task"]) == ("8000M", 3)
@@ -401,6 +402,12 @@ def test_snakemakes_resources_become_sbatchs():
     assert "qos" not in options
     assert submission_options({"runtime": 1}, 1)["signal_delay_s"] == 15
     assert submission_options({"parallel_seeds": 7}, 1)["array_parallelism"] == 7
+
+
+@pytest.mark.parametrize("text", ["-C a100", "a100", "--exclusive=user node3", "--exclusive -N 1"])
+def test_what_sbatch_would_not_understand_is_refused(text):
+    with pytest.raises(SettingsError, match=f"in '{text}' is no option of the form --name=value"):
+        submission_options({"slurm_extra": text}, 1)
 
 
 def test_what_an_enclosing_job_says_of_itself_is_forgotten(monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -72,6 +73,24 @@ SMOOTH_X, SMOOTH_Y = gaussian(20, 6, 1, 2, 2), torch.arange(6) % 3
 
 def loss_on(objective: Objective, model: Any, x: Tensor, y: Tensor, seed: int = 0) -> Loss:
     return objective(model.train(), x, y, generator(seed))
+
+
+@pytest.mark.parametrize("name", objectives.USED_OF_THREAT)
+def test_what_a_method_does_not_use_of_its_threat_model_does_not_change_its_loss(
+    name: str, cnn5: Classifier, images: Tensor, labels: Tensor
+) -> None:
+    other = {"norm": math.inf, "epsilon": 0.1, "iterations": 7, "step_size": 0.2, "bounds": None}
+    used = objectives.USED_OF_THREAT[name]
+    unused = {key: value for key, value in other.items() if key not in used}
+    threats = (THREAT, replace(THREAT, **unused), replace(THREAT, **{key: other[key] for key in used}))
+    losses = []
+    for threat in threats:
+        model = copy.deepcopy(cnn5)
+        objective = objectives.build(name, threat, **OPTIONS[name])
+        objective.prepare(model, generator(1))
+        losses.append(loss_on(objective, model, images, labels).total.item())
+    assert losses[0] == losses[1]
+    assert (losses[0] == losses[2]) is not bool(used)
 
 
 @pytest.mark.parametrize("name", objectives.REGISTRY)

@@ -42,8 +42,8 @@ def test_every_registered_name_resolves_and_declares_its_options(registry):
         (Positive, [0.5, "1e-3", 3], [0, -1, "x", math.nan, math.inf, False]),
         (NonNegative, [0, 0.5], [-1e-9, math.nan, math.inf, [1]]),
         (Fraction, [0, 1, 0.5], [-0.1, 1.1, math.nan]),
-        (Count, [1, 10, "3"], [0, 1.5, "1.5", "x", True]),
-        (Size, [0, 3], [-1, 0.0]),
+        (Count, [1, 10, "3", 10.0, "1e1"], [0, 1.5, "1.5", "x", True, math.inf]),
+        (Size, [0, 3, 0.0], [-1, 0.5, math.nan]),
         (Grid, [[0, 0.5], ["1e-2"], (1,)], [[], [-1], ["x"], 0.5, [math.inf], [math.nan], None]),
         (Counts, [[1, 10], ["3"], (7,)], [[], [0], [1.5], ["x"], [True], 3, None]),
         (bool, [True, False], [1, "yes"]),
@@ -63,6 +63,7 @@ def test_values_arrive_as_their_type():
     assert options.check_value("1e-3", Positive, "key") == 1e-3
     assert options.check_value("inf", Norm, "key") == math.inf
     assert isinstance(options.check_value(2, Norm, "key"), float)
+    assert isinstance(options.check_value("1e1", Count, "key"), int)
     assert options.check_value([2, "1e-1"], Grid, "key") == (0.1, 2.0)
 
 

@@ -161,6 +161,7 @@ def test_the_time_stops_what_runs_and_signals_do():
     with time_slice.limit():
         time.sleep(60.0)
     assert time_slice.is_over
+    assert not time_slice.interrupted
     assert 0.1 < time.monotonic() - started < 30.0
     for number in (signal.SIGTERM, signal.SIGINT):
         handler, time_slice = signal.getsignal(number), TimeSlice()
@@ -169,6 +170,7 @@ def test_the_time_stops_what_runs_and_signals_do():
             signal.raise_signal(number)
             pytest.fail("goes on")
         assert time_slice.is_over
+        assert time_slice.interrupted
         assert signal.getsignal(number) is handler
 
 
@@ -454,6 +456,27 @@ def test_the_status_says_whether_to_run_again(tmp_path, monkeypatch, capsys):
     assert "7 steps are left: run again" in capsys.readouterr().out
     assert main([*arguments, "--config", "samples=0"]) == 1
     assert "small.yaml: samples: 0 is not allowed here" in capsys.readouterr().err
+
+
+def test_an_interrupt_asks_for_no_other_slice(tmp_path, monkeypatch, capsys):
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(SMALL, sort_keys=False))
+    monkeypatch.setattr("opnorm.data.prepare", lambda *_: signal.raise_signal(signal.SIGINT))
+    arguments = ["run", str(tmp_path / "small.yaml"), "--out", str(tmp_path), "--minutes", "9", "--device", "cpu"]
+    assert main(arguments) == 130
+    assert "steps are left: run again" in capsys.readouterr().out
+
+
+def test_mistakes_of_the_command_line_are_answered_in_words(tmp_path, capsys):
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(SMALL, sort_keys=False))
+    assert main(["run", str(path), "--config", "seeds=[0"]) == 1
+    assert "Error: seeds=[0: what follows the = is no YAML" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["run", str(path), "--threads", "0"])
+    assert "--threads: 0 is not at least 1" in capsys.readouterr().err
+    path.write_bytes("label: Stärke".encode("latin-1"))
+    assert main(["run", str(path)]) == 1
+    assert f"Error: {path}: cannot be read (" in capsys.readouterr().err
 
 
 def test_keys_are_changed_as_snakemake_does():

@@ -107,6 +107,31 @@ def test_figures_are_those_with_something_to_draw():
     assert experiment(alone).figures() == []
 
 
+def test_text_may_look_like_a_number():
+    found = experiment(changed("methods.dd_snr.label", "10"))
+    assert found.method("dd_snr").label == "10"
+    assert experiment(changed("data_root", "2024")).data_root == "2024"
+    with pytest.raises(SettingsError, match=r"methods\.dd_snr\.label: 10 is not allowed here"):
+        experiment(changed("methods.dd_snr.label", 10))
+
+
+@pytest.mark.parametrize("key", ["norm", "epsilon", "iterations", "step_size", "bounds"])
+def test_what_a_method_does_not_use_of_the_adversary_does_not_train_it_again(key):
+    value = {"norm": 1, "epsilon": 0.123, "iterations": 17, "step_size": 0.3, "bounds": [-1.0, 2.0]}[key]
+    threat = {name: given for name, given in SMOKE["threat"].items() if name != "relative_step"}
+    methods = {
+        name: {"objective": name, **options}
+        for name, options in {
+            "standard": {}, "adversarial": {}, "global_snr": {"weight": 0.1}, "data_dependent_snr": {"weight": 0.1},
+            "input_gradient": {"weight": 0.1}, "frobenius": {"weight": 0.1}, "mixture": {"weight": 0.1, "mixture": 0.5},
+        }.items()
+    }  # fmt: skip
+    before = experiment({**SMOKE, "threat": threat, "methods": methods})
+    after = experiment({**SMOKE, "threat": {**threat, key: value}, "methods": methods})
+    again = {name for name in methods if before.training(name).to_dict() != after.training(name).to_dict()}
+    assert again == {"adversarial", "mixture"} | ({"data_dependent_snr"} if key == "epsilon" else set())
+
+
 @pytest.mark.parametrize("name", ["digits_full", "cifar10_full"])
 def test_a_full_experiment_has_every_figure_and_attacks_each_method_in_its_own_ball(name):
     found = Experiment.from_config(yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()), SCHEMA, name)

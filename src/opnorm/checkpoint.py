@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import pickle
@@ -13,9 +14,14 @@ from typing import Any
 
 import torch
 
+from opnorm.errors import FileError
+from opnorm.memory import MORE_MEMORY, needed_for
 from opnorm.tables import atomic_path
 
 KEEP = 2
+
+# What torch's writer of files calls itself in what it says.
+_WRITERS = ("PytorchStreamWriter", "inline_container")
 
 
 def write(directory: Path, step: int, state: Mapping[str, Any], fingerprint: Mapping[str, Any]) -> Path:
@@ -35,7 +41,10 @@ def write(directory: Path, step: int, state: Mapping[str, Any], fingerprint: Map
         try:
             torch.save({"fingerprint": dict(fingerprint), "state": dict(state)}, temporary)
         except RuntimeError as error:
-            raise _as_os_error(error) from error
+            failed_write = _as_os_error(error)
+            if failed_write is None:
+                raise
+            raise failed_write from error
     for old in _found(directory)[KEEP:]:
         old.unlink(missing_ok=True)
     return path
@@ -46,12 +55,19 @@ def newest(directory: Path, fingerprint: Mapping[str, Any], say: Any = print) ->
 
     Says, for each one passed over, which file it is and why: damaged, which is removed, or made with other settings
     (and which).
+
+    Raises:
+        FileError: one cannot be read, for reasons that are not its content; it is left as it is.
+        MemoryShortageError: one does not fit in memory.
     """
     for path in _found(directory):
         try:
-            content = torch.load(path, weights_only=True, map_location="cpu")
+            with needed_for(f"{path}: reading a checkpoint", MORE_MEMORY):
+                content = torch.load(path, weights_only=True, map_location="cpu")
             state, other = content["state"], content["fingerprint"]
-        except (RuntimeError, EOFError, KeyError, OSError, ValueError, pickle.UnpicklingError) as error:
+        except OSError as error:
+            raise FileError(f"{path}: cannot be read ({error.strerror or error}); run again") from error
+        except (RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
             say(f"{path}: damaged ({type(error).__name__}), removed")
             path.unlink(missing_ok=True)
             continue
@@ -108,8 +124,11 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _as_os_error(error: RuntimeError) -> OSError:
-    """torch.save reports a failed write in words; the operating system's number is in them, or is lost."""
+def _as_os_error(error: RuntimeError) -> OSError | None:
+    """torch.save reports a failed write in words; the operating system's number is in them, or is lost. None where the
+    words are about something else."""
     match = re.search(r"errno:? (\d+)", str(error))
-    number = int(match.group(1)) if match else 28
+    if not match and not any(word in str(error) for word in _WRITERS):
+        return None
+    number = int(match.group(1)) if match else errno.ENOSPC
     return OSError(number, os.strerror(number))

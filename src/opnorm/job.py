@@ -14,10 +14,14 @@ from opnorm.provenance import machine
 
 
 @contextmanager
-def running(log: str) -> Iterator[None]:
+def running(log: str, *, computes: bool = True) -> Iterator[None]:
     """Send all output of this process to the file `log`; end with status 1 on an error.
 
     An error that its user can mend appears without a traceback, any other with one; the log ends with it.
+
+    Args:
+        log: its path.
+        computes: whether results are made by this machine, which the log then names, or by others that it waits for.
     """
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     with Path(log).open("w", encoding="utf-8") as file:
@@ -25,13 +29,17 @@ def running(log: str) -> Iterator[None]:
         sys.stderr.flush()
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-        print(f"{Path(sys.argv[0]).name}: process {os.getpid()}\n{machine()}", flush=True)
+        print(f"{Path(sys.argv[0]).name}: process {os.getpid()}", flush=True)
+        if computes:
+            print(machine(), flush=True)
         try:
             yield
         except OpnormError as error:
+            sys.stdout.flush()
             print(f"\nError: {error}", file=sys.stderr, flush=True)
             os._exit(1)
         except BaseException:
+            sys.stdout.flush()
             traceback.print_exc()
             sys.stderr.flush()
             os._exit(1)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from opnorm.errors import TrainingError
+from opnorm.errors import SettingsError, TrainingError
 from opnorm.launch_job import TrainingJob
 
 # How a site's SLURM is reached. All else that a Snakemake in a job hands down is about that job, not about those
@@ -127,9 +127,23 @@ def clean_environment() -> None:
 
 
 def _flags(text: str) -> dict[str, Any]:
-    """`--exclude=node3 --exclusive` as options of sbatch."""
-    pairs = (word.removeprefix("--").partition("=") for word in shlex.split(text))
-    return {key: value or True for key, _, value in pairs}
+    """`--exclude=node3 --constraint a100 --exclusive` as options of sbatch.
+
+    Raises:
+        SettingsError: a word that is neither a long option nor the value of the one before it.
+    """
+    found: dict[str, Any] = {}
+    waiting = None
+    for word in shlex.split(text):
+        if word.startswith("--"):
+            key, _, value = word.removeprefix("--").partition("=")
+            found[key] = value or True
+            waiting = None if value else key
+        elif waiting is not None and not word.startswith("-"):
+            found[waiting], waiting = word, None
+        else:
+            raise SettingsError(f"slurm_extra: {word!r} in {text!r} is no option of the form --name=value")
+    return found
 
 
 def _is_site(option: str) -> bool:

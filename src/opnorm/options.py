@@ -79,6 +79,8 @@ def check_value(value: object, annotation: Any, where: str) -> Any:
             return _check_counts(value, where)
         fits, words = _RANGES[name]
         value = number(value)
+        if kind is int and isinstance(value, float) and value.is_integer():
+            value = int(value)
         if not _is_a(value, kind) or not fits(value):
             raise SettingsError(f"{where}: {value!r} is not {words}")
         return kind(value)

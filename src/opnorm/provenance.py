@@ -111,7 +111,7 @@ def stages(folder: StrPath) -> list[dict[str, Any]]:
     Returns:
         For each stage, and in it each analysis and each training by its name: `stage`; the number of `jobs`; `seconds`
         by the clock, summed over them; `memory_mib`, the highest of a process. Jobs that run at once are counted one
-        after the other.
+        after the other. Of a training on a cluster these are the launcher's, which waits for its jobs.
     """
     found: dict[str, dict[str, Any]] = {}
     for path in sorted(Path(folder).glob("**/*.tsv")):

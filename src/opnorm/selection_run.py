@@ -60,7 +60,8 @@ def select_epsilon(
     table = pd.DataFrame(shares, columns=list(chosen_by.grid))
     columns = {"misclassified": table.mean(), "seed_std": table.std(ddof=1), "n": len(split)}
     measured = pd.DataFrame(columns).rename_axis("epsilon").reset_index()
-    write_csv(epsilon_table(measured, chosen_by), output)
+    # What is chosen is trained with, and has to be a number of the grid.
+    write_csv(epsilon_table(measured, chosen_by), output, exact=True)
 
 
 def misclassified(
@@ -112,4 +113,4 @@ def select_values(
         target = runs.loc[(runs["method"] == rule.match) & runs["value"].isna(), "accuracy"].mean()
         candidates = runs[(runs["method"] == method) & runs["value"].notna()].groupby("value")["accuracy"]
         measured = candidates.agg(accuracy="mean", seed_std="std").rename_axis(rule.option).reset_index()
-        write_csv(match_table(measured, rule, float(target)), output)
+        write_csv(match_table(measured, rule, float(target)), output, exact=True)

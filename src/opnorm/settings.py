@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from opnorm import analysis, datasets, figures, models, objectives, options
 from opnorm.errors import SettingsError
 from opnorm.selection import Selection
-from opnorm.selection_settings import STANDARD, read_selection, with_numbers
+from opnorm.selection_settings import read_selection, with_numbers
 from opnorm.threat_model import ThreatModel
 
 if TYPE_CHECKING:
     import jsonschema
 
 Values = dict[str, Any]
+
+# Of a training that has no use for an adversary; its radius may be chosen on the networks that come of it.
+_NO_ADVERSARY = ThreatModel(norm=2.0, epsilon=0.0, iterations=1)
+
+# What is text, though it may look like a number.
+_TEXTS = ("label", "data_root")
 
 # A method's keys in experiment files that are no options of its objective.
 _OF_METHODS = ("label", "objective", "threat", "group", "seeds")
@@ -155,9 +161,10 @@ class Experiment:
         method = self.method(name)
         if value is not None:
             method = replace(method, options={**method.options, self.selection.matches[name].option: value})
-        if method.objective == STANDARD:
-            # It has no use for the radius, which may be chosen on its networks.
-            method = replace(method, threat=replace(method.threat, epsilon=0.0))
+        used = objectives.USED_OF_THREAT.get(method.objective)
+        if used is not None:
+            kept = {name: getattr(method.threat, name) for name in used}
+            method = replace(method, threat=replace(_NO_ADVERSARY, **kept))
         return TrainingSettings(self.dataset, self.model, method, self.optimization)
 
     def method(self, name: str) -> Method:
@@ -203,7 +210,7 @@ def check_schema(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
 def _numbers_read(value: Any) -> Any:
     """The same with plain containers, and with YAML's `1e-3` and `inf` as the numbers that they are meant to be."""
     if isinstance(value, Mapping):
-        return {key: _numbers_read(item) for key, item in value.items()}
+        return {key: item if key in _TEXTS else _numbers_read(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_numbers_read(item) for item in value]
     value = options.number(value)

@@ -40,10 +40,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink()
 
 
-def write_csv(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
-    """Write `frame` without its index; floats keep the nine digits that identify a float32."""
+def write_csv(frame: pd.DataFrame, path: str | os.PathLike[str], *, exact: bool = False) -> None:
+    """Write `frame` without its index; floats keep the nine digits that identify a float32, or all where `exact`."""
     with atomic_path(path) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.9g")
+        frame.to_csv(temporary, index=False, float_format=None if exact else "%.9g")
 
 
 def write_parquet(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:

@@ -225,7 +225,7 @@ class _Training:
     def _wait(self) -> None:
         """For the GPU, now and then: its time counts, not that of handing it its work."""
         if self.images.is_cuda and self.is_to_be_looked_at:
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(self.images.device)
 
     @property
     def is_to_be_looked_at(self) -> bool:

@@ -25,7 +25,7 @@ rule report:
         constants=lambda wildcards: [asdict(found) for found in constants(decided(*METHODS))],
         config=config,
         benchmarks=BENCHMARKS,
-        logs=LOGS,
+        results=RESULTS,
         code=plan.report_code(),
     message:
         f"Writing {FILES.report}"

@@ -10,12 +10,17 @@ with running(snakemake.log[0]):
     from opnorm.report.contents import Constant, Contents, ReportFigure
     from opnorm.report.page import write_report
 
+    results = Path(snakemake.params.results)
     files = zip(snakemake.params.figures, snakemake.input.png, snakemake.input.csv, strict=True)
     record = provenance.record(
         snakemake.params.config,
         data={Path(path).stem: path for path in snakemake.input.data},
         benchmarks=snakemake.params.benchmarks,
-        logs=Path(snakemake.params.logs).glob("**/*.log"),
+        logs=[
+            path
+            for pattern in ("**/*.log", "**/jobs/*_log.out")
+            for path in Path(snakemake.params.results).glob(pattern)
+        ],
     )
     write_report(
         Contents(

@@ -2,7 +2,7 @@
 
 from opnorm.job import running
 
-with running(snakemake.log[0]):
+with running(snakemake.log[0], computes=snakemake.resources.launcher != "slurm"):
     from opnorm.launch import train_seeds
     from opnorm.launch_job import Runs
 

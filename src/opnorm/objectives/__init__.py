@@ -20,6 +20,15 @@ REGISTRY = {
     "frobenius": "opnorm.objectives.frobenius:Frobenius",
 }
 
+USED_OF_THREAT: dict[str, tuple[str, ...]] = {
+    "standard": (),
+    "global_snr": (),
+    "data_dependent_snr": ("epsilon",),
+    "input_gradient": (),
+    "frobenius": (),
+}
+"""What a method trains with of its threat model, where that is not all of it: for the rest nothing is trained again."""
+
 
 def build(name: str, threat: ThreatModel, **options: Any) -> Objective:
     """A training method by its registry name.

@@ -30,7 +30,7 @@ class DataDependentSNR(Objective):
     * "sum_of_squares": (weight / q) |f(x + epsilon v) - f(x)|_q^q, with the threat model's epsilon (Sec. 4.1);
     * "sigma": (weight / q) |J v|_q^q, which is Eq. 7 for q = 2 and Eq. 13 for q = 1 and, as |J v|_inf, for q = inf.
 
-    The weights of the two forms are lambda and lambda~ = lambda epsilon^q.
+    The weights of the two forms are lambda and lambda~ = lambda epsilon^q, for q = inf lambda epsilon.
 
     Solvers for v: "power" is the paper's, `iterations` forward-backward passes from a random start (Eq. 12);
     "exact" takes the d rows of the Jacobian by d backward passes and solves for v in that small matrix by

@@ -12,6 +12,9 @@ from opnorm.errors import OpnormError
 UNFINISHED = 75
 """Exit status that asks to be run again, as sysexits.h has it."""
 
+INTERRUPTED = 130
+"""Exit status after an interrupt, as shells have it: whoever asked for the end does not want another slice."""
+
 # Seconds that are kept back of a slice, or a tenth of it, for a training's last step and checkpoint.
 _RESERVE = 10.0
 
@@ -20,7 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        The exit status: 0 where all is made, `UNFINISHED` where running it again goes on, 1 after an error.
+        The exit status: 0 where all is made, `UNFINISHED` where running it again goes on, `INTERRUPTED` where that is
+        so and the process was asked to end, 1 after an error.
     """
     chosen = _parser().parse_args(arguments)
     try:
@@ -48,11 +52,18 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", parents=[shared], help="make what is not made yet")
     run.add_argument("--minutes", type=float, default=math.inf, help="stop before so much time is over")
     run.add_argument("--device", default="auto", help="a torch device (default: the GPU where there is one)")
-    run.add_argument("--threads", type=int, default=1, help="of the CPU (default: 1)")
+    run.add_argument("--threads", type=_positive, default=1, help="of the CPU (default: 1)")
     commands.add_parser("collect", parents=[shared], help="gather tables, figures and provenance in DIR/reference")
     written = commands.add_parser("table", help="write the table of claims in README.md from results/reference")
     written.add_argument("--readme", type=Path, default=Path("README.md"), help="another text")
     return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not at least 1")
+    return number
 
 
 def _run(chosen: argparse.Namespace) -> int:
@@ -72,6 +83,8 @@ def _run(chosen: argparse.Namespace) -> int:
     steps = Steps(experiment, Files(f"{chosen.out}/{experiment.name}"), chosen.device, chosen.threads)
     left = run(steps, config, time_slice)
     print(f"{len(left)} steps are left: run again" if left else "all is made", flush=True)
+    if left and time_slice.interrupted:
+        return INTERRUPTED
     return UNFINISHED if left else 0
 
 

@@ -28,7 +28,7 @@ def read_experiment(path: Path, changes: Iterable[str] = ()) -> tuple[Experiment
     """
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise FileError(f"{path}: cannot be read ({error})") from error
     if not isinstance(config, dict):
         raise SettingsError(f"{path}: no mapping of keys to values")
@@ -36,7 +36,10 @@ def read_experiment(path: Path, changes: Iterable[str] = ()) -> tuple[Experiment
         key, separator, value = change.partition("=")
         if not separator:
             raise SettingsError(f"{change}: not of the form key=value")
-        _update(config, {key: yaml.safe_load(value)})
+        try:
+            _update(config, {key: yaml.safe_load(value)})
+        except yaml.YAMLError as error:
+            raise SettingsError(f"{change}: what follows the = is no YAML ({error})") from error
     return Experiment.from_config(config, _schema(), str(path)), config
 
 

@@ -21,11 +21,12 @@ class TimeSlice:
 
     Attributes:
         is_over: whether something was stopped.
+        interrupted: whether that was because this process was asked to end, and not because of the time.
     """
 
     def __init__(self, seconds: float = math.inf) -> None:
         self._end = time.monotonic() + seconds
-        self.is_over = False
+        self.is_over = self.interrupted = self._rang = False
 
     @property
     def left(self) -> float:
@@ -39,22 +40,22 @@ class TimeSlice:
         The training loop has handlers of its own for these signals: it ends at its next step, with a checkpoint.
         Anything else ends at once; what it was about to write is not there.
         """
-        handlers = {signal.SIGALRM: _time_is_over, signal.SIGTERM: _stop, signal.SIGINT: _stop}
+        handlers = {signal.SIGALRM: self._ring, signal.SIGTERM: _stop, signal.SIGINT: _stop}
         previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
             if math.isfinite(self.left):
                 signal.setitimer(signal.ITIMER_REAL, max(self.left, 1e-3))
             yield
         except (Stopped, InterruptedTrainingError):
-            self.is_over = True
+            self.is_over, self.interrupted = True, not self._rang
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0.0)
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
-
-def _time_is_over(*_: Any) -> None:
-    signal.raise_signal(signal.SIGTERM)
+    def _ring(self, *_: Any) -> None:
+        self._rang = True
+        signal.raise_signal(signal.SIGTERM)
 
 
 def _stop(*_: Any) -> None:
