@@ -184,10 +184,10 @@ def test_the_readmes_figures_are_the_registrys() -> None:
 
 
 def test_the_readmes_python_runs() -> None:
-    norms, network = re.findall(r"^```python\n(.*?)^```$", README, re.S | re.M)
-    # The second block goes on where the first ends.
+    norms, network, measured = re.findall(r"^```python\n(.*?)^```$", README, re.S | re.M)
+    # Each block goes on where the one before it ends.
     variables = {"__name__": "readme"}
-    for block, lines in ((norms, 9), (network, 1)):
+    for block, lines in ((norms, 9), (network, 1), (measured, 4)):
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             exec(compile(block, "README.md", "exec"), variables)
