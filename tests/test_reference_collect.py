@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -56,7 +57,7 @@ def results(tmp_path_factory):
         pd.DataFrame([{**claim, "low": 0.4, "high": 0.6, "verdict": "supported", "figure": "linearity"}]),
         f"{files.folder}/claims.csv",
     )
-    write_csv(pd.DataFrame({"weight": [0.1]}), f"{files.folder}/selection/dd_snr.csv")
+    write_csv(pd.DataFrame({"weight": [0.1, 0.25], "chosen": [True, False]}), f"{files.folder}/selection/dd_snr.csv")
     return files
 
 
@@ -105,6 +106,29 @@ def test_collecting_again_leaves_nothing_behind(results, collected):
     collect(EXPERIMENT, results, collected, MADE_BY, captions=CAPTIONS)
     assert not (collected / "figures/old.csv").exists()
     assert [path.name for path in collected.parent.iterdir()] == ["smoke"]
+
+
+def test_how_rules_chose_stays_where_their_numbers_were_taken_as_recorded(results, tmp_path):
+    rule = {"match": "standard", "grid": [0.1, 0.25], "chosen": 0.25}
+    methods = {**SMOKE["methods"], "dd_snr": {**SMOKE["methods"]["dd_snr"], "weight": rule}}
+    ruled = Experiment.from_config(
+        SMOKE | {"analyses": ANALYSES, "methods": methods, "selection": {"validation": 0.2}}, None, "smoke.yaml"
+    )
+    folder, again = tmp_path / "reference/smoke", tmp_path / "smoke"
+    collect(ruled, results, folder, MADE_BY, captions=CAPTIONS)
+    chosen = (folder / "selection/dd_snr.csv").read_bytes()
+    (folder / "figures/selection.png").write_bytes(b"drawn")
+    assert "| `methods.dd_snr.weight` | 0.25 | 0.1 |" in (folder / "README.md").read_text()
+    shutil.copytree(results.folder, again, ignore=shutil.ignore_patterns("selection*"))
+    collect(ruled, Files(str(again)), folder, MADE_BY, captions=CAPTIONS)
+    assert (folder / "selection/dd_snr.csv").read_bytes() == chosen
+    assert (folder / "figures/selection.png").read_bytes() == b"drawn"
+    page = (folder / "README.md").read_text()
+    assert "| `methods.dd_snr.weight` | 0.25 | 0.1 |" in page
+    assert "![selection](figures/selection.png)" in page
+    # Without a rule there is nothing that they would belong to.
+    collect(EXPERIMENT, Files(str(again)), folder, MADE_BY, captions=CAPTIONS)
+    assert not (folder / "selection").exists()
 
 
 def test_each_training_has_a_row(results):

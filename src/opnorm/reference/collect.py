@@ -30,6 +30,8 @@ def collect(
 ) -> None:
     """Gather what there is of an experiment's tables and figures in `destination`, in place of what is there.
 
+    How rules chose stays where this run took their numbers as recorded.
+
     Args:
         experiment: what was run, with numbers for what its rules chose.
         files: where its results are.
@@ -45,7 +47,7 @@ def collect(
     aside = destination.with_name(f".{destination.name}")
     shutil.rmtree(aside, ignore_errors=True)
     try:
-        _gather(experiment, files, aside, made_by, captions)
+        _gather(experiment, files, aside, made_by, captions, earlier=destination)
         _refuse_large(aside)
         shutil.rmtree(destination, ignore_errors=True)
         aside.replace(destination)
@@ -54,27 +56,42 @@ def collect(
 
 
 def _gather(
-    experiment: Experiment, files: Files, folder: Path, made_by: Mapping[str, Any], captions: Mapping[str, str]
+    experiment: Experiment,
+    files: Files,
+    folder: Path,
+    made_by: Mapping[str, Any],
+    captions: Mapping[str, str],
+    *,
+    earlier: Path,
 ) -> None:
     drawn = [name for name in experiment.figures() if Path(files.figure(name, "csv")).is_file()]
     if not drawn:
         raise FileError(f"{files.folder}/figures: no figures there; run the experiment first")
     (folder / "figures").mkdir(parents=True)
-    # How rules chose is not among the figures that can be drawn again: it has no samples.
-    for name in (*drawn, "selection"):
+    for name in drawn:
         for path in _pictures(files, name):
             shutil.copy(path, folder / "figures" / path.name)
     contexts = {name: figure_context(experiment, *figures.REGISTRY[name].groups) for name in drawn}
     write_contexts(contexts, folder / "figures.json")
-    for path in (Path(files.claims), *sorted(Path(files.folder).glob("selection/*.csv"))):
-        if path.is_file():
-            target = folder / path.relative_to(files.folder)
-            target.parent.mkdir(exist_ok=True)
-            shutil.copy(path, target)
-    write_csv(histories(experiment, files), folder / "history.csv")
+    if Path(files.claims).is_file():
+        shutil.copy(files.claims, folder / "claims.csv")
     chosen = plan.numbers_by_rule(experiment)
+    for source in (Path(files.folder), *([earlier] if chosen else [])):
+        if _copy_selection(source, folder):
+            break
+    write_csv(histories(experiment, files), folder / "history.csv")
     provenance.write({**made_by, "chosen": chosen} if chosen else made_by, folder / "provenance.json")
     write_text(readme(experiment, folder, made_by, captions), folder / "README.md")
+
+
+def _copy_selection(source: Path, folder: Path) -> bool:
+    """Copy how rules chose, which is not among the figures that can be drawn again; whether there was any."""
+    tables = list(source.glob("selection/*.csv"))
+    for path in [*tables, *source.glob("figures/selection.*")] if tables else []:
+        target = folder / path.relative_to(source)
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy(path, target)
+    return bool(tables)
 
 
 def _pictures(files: Files, name: str) -> Iterator[Path]:

@@ -11,6 +11,7 @@ import pandas as pd
 from opnorm import figures
 from opnorm.plan import numbers_by_rule
 from opnorm.reference.markdown import table
+from opnorm.selection import Choice, read_choice
 from opnorm.settings import Experiment
 
 _VERSIONS = ("python", "torch", "torchvision", "numpy", "pandas", "matplotlib")
@@ -28,7 +29,7 @@ def readme(experiment: Experiment, folder: Path, made_by: Mapping[str, Any], cap
     parts = (
         _title(experiment),
         _provenance(made_by),
-        _chosen(experiment, folder / "figures/selection.png"),
+        _chosen(experiment, folder),
         _accuracies(experiment, folder / "figures/accuracies.csv"),
         _claims(folder / "claims.csv"),
         _figures(experiment, folder / "figures", captions),
@@ -65,11 +66,21 @@ def _provenance(made_by: Mapping[str, Any]) -> str:
     return "## How it was made\n\n" + table(("", ""), facts) + (f"\n\nWall time:\n\n{times}" if stages else "")
 
 
-def _chosen(experiment: Experiment, picture: Path) -> str:
-    """The numbers that rules of the experiment file chose, and from what."""
-    rows = [(f"`{key}`", f"{number:g}") for key, number in numbers_by_rule(experiment).items()]
-    shown = "\n\n![selection](figures/selection.png)" if picture.is_file() else ""
-    return "## Chosen by rule\n\n" + table(("constant", "number"), rows) + shown if rows else ""
+def _chosen(experiment: Experiment, folder: Path) -> str:
+    """The numbers that rules of the experiment file chose, beside what they choose from the tables here."""
+    numbers = numbers_by_rule(experiment)
+    if not numbers:
+        return ""
+    here = {choice.key: f"{found:g}" for choice in experiment.selection.choices() if (found := _found(choice, folder))}
+    heads = ("constant", "number", *(["chosen from the tables in `selection/`"] if here else []))
+    rows = [(f"`{key}`", f"{number:g}", *([here.get(key, "")] if here else [])) for key, number in numbers.items()]
+    shown = "\n\n![selection](figures/selection.png)" if (folder / "figures/selection.png").is_file() else ""
+    return "## Chosen by rule\n\n" + table(heads, rows) + shown
+
+
+def _found(choice: Choice, folder: Path) -> float | None:
+    path = folder / "selection" / f"{choice.table}.csv"
+    return read_choice(str(path), choice.column) if path.is_file() else None
 
 
 def _commit(found: Mapping[str, Any] | None) -> str:
