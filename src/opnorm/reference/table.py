@@ -16,7 +16,13 @@ from opnorm.report.interval import limits
 from opnorm.report.tables import Row, number, read
 from opnorm.tables import write_text
 
-EXPERIMENTS = {"cifar10": "CIFAR-10", "cifar10_small": "CIFAR-10, reduced", "digits_full": "digits"}
+EXPERIMENTS = {
+    "cifar10": "CIFAR-10",
+    "cifar10_full": "CIFAR-10, all methods",
+    "cifar10_wrn": "CIFAR-10, WRN-28-10",
+    "cifar10_small": "CIFAR-10, reduced",
+    "digits_full": "digits",
+}
 """Experiments that have a column where they are collected, and its name; the first that judges a statement shows its
 figure."""
 
