@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import yaml
 from cluster import Cluster
 from project import Project
 
-from opnorm import weights
+from opnorm import provenance, weights
 
 pytestmark = pytest.mark.slurm
 SMOKE = "config/smoke.yaml"
@@ -35,6 +36,12 @@ def test_the_smoke_experiment_to_figures(slurm: Cluster, tmp_path: Path) -> None
     for method in ("standard", "dd_snr"):
         (script,) = (results / f"checkpoints/{method}/jobs").glob("*_submission.sh")
         assert "#SBATCH --gres=gpu:1\n" in script.read_text()
+        # The machine that trains is the job's, not the one that waits for it.
+        assert not provenance.machines([results / f"logs/train/{method}.log"])
+        jobs = list((results / f"checkpoints/{method}/jobs").glob("*_log.out"))
+        assert len(jobs) >= 1
+        (machine,) = provenance.machines(jobs)
+        assert machine in json.loads((results / "provenance.json").read_text())["machines"]
     assert len(slurm.calls("sbatch")) >= 1 + 2 + 2 + 12 + 7
     for profile, more in (
         ("slurm", "--set-resources=train:runtime=3"),

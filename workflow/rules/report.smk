@@ -25,7 +25,8 @@ rule report:
         constants=lambda wildcards: [asdict(found) for found in constants(decided(*METHODS))],
         config=config,
         benchmarks=BENCHMARKS,
-        results=RESULTS,
+        # Of trainings that other jobs did, those jobs'.
+        logs=[LOGS, f"{RESULTS}/checkpoints", f"{FILES.selection}/checkpoints"],
         code=plan.report_code(),
     message:
         f"Writing {FILES.report}"

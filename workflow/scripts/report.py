@@ -10,7 +10,6 @@ with running(snakemake.log[0]):
     from opnorm.report.contents import Constant, Contents, ReportFigure
     from opnorm.report.page import write_report
 
-    results = Path(snakemake.params.results)
     files = zip(snakemake.params.figures, snakemake.input.png, snakemake.input.csv, strict=True)
     record = provenance.record(
         snakemake.params.config,
@@ -18,8 +17,9 @@ with running(snakemake.log[0]):
         benchmarks=snakemake.params.benchmarks,
         logs=[
             path
-            for pattern in ("**/*.log", "**/jobs/*_log.out")
-            for path in Path(snakemake.params.results).glob(pattern)
+            for folder in snakemake.params.logs
+            for name in ("*.log", "jobs/*_log.out")
+            for path in Path(folder).glob(f"**/{name}")
         ],
     )
     write_report(
