@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from opnorm.claims.bootstrap import LEVEL, RESAMPLES, interval, scattered_means, unseen
+from opnorm.claims.bootstrap import LEVEL, RESAMPLES, SAMPLE_DRAWS, exact_margins, interval, scattered_means
 
-# Student's 97.5 % points for 1 and 2 degrees of freedom, and the normal one.
-STUDENT = {2: 12.706, 3: 4.303}
+# The normal distribution's 97.5 % point.
 NORMAL = 1.960
 
 
@@ -48,12 +47,14 @@ def test_resampling_few_seeds_with_replacement_would_not_cover() -> None:
     assert hits / trials < 0.85
 
 
-@pytest.mark.parametrize("S", [2, 3])
-def test_where_only_seeds_differ_it_is_students_interval(S: int) -> None:
-    values = np.broadcast_to(np.random.default_rng(1).standard_normal((S, 1, 1)), (S, 30, 1))
-    expected = 2.0 * STUDENT[S] * values[:, 0, 0].std(ddof=1) / np.sqrt(S)
-    # The percentile of heavy tails from 2,000 draws.
-    assert width(values) == pytest.approx(expected, rel=0.25)
+@pytest.mark.parametrize("seeds", [(0, 1), (3, 8), (0, 1, 2), (1, 4, 7), (2, 5, 40), (0, 1, 2, 3, 4), (9, 1, 3, 8, 2)])
+def test_where_only_seeds_differ_it_is_students_interval(seeds: tuple[int, ...]) -> None:
+    S = len(seeds)
+    values = np.broadcast_to(np.random.default_rng(S).standard_normal((S, 1, 1)), (S, 30, 1))
+    estimate, low, high = interval(scattered_means(values, seeds)[:, 0])
+    half = stats.t.ppf(0.975, S - 1) * values[:, 0, 0].std(ddof=1) / np.sqrt(S)
+    assert high - estimate == pytest.approx(half, rel=0.05)
+    assert estimate - low == pytest.approx(high - estimate, rel=1e-9)
 
 
 def test_where_only_samples_differ_it_is_that_of_a_mean() -> None:
@@ -61,16 +62,71 @@ def test_where_only_samples_differ_it_is_that_of_a_mean() -> None:
     assert width(values) == pytest.approx(2.0 * NORMAL * values[0].std(ddof=1) / 20.0, rel=0.1)
 
 
+def answers(right: int, wrong: int, samples: int) -> np.ndarray:
+    """Differences between two methods' answers: so many samples the first alone has right, so many the second alone."""
+    return np.repeat([1.0, -1.0, 0.0], [right, wrong, samples - right - wrong])
+
+
 @pytest.mark.parametrize("samples", [1, 50, 2000])
 def test_what_none_of_some_samples_showed_is_bounded_exactly(samples: int) -> None:
+    below, above = exact_margins(answers(0, 0, samples), signed=False)
     # A share as large as this would be missed by all of them with the probability of one tail.
-    assert (1.0 - unseen(0, samples)) ** samples == pytest.approx((1.0 - LEVEL) / 2.0)
+    assert (1.0 - above) ** samples == pytest.approx((1.0 - LEVEL) / 2.0)
+    assert below == pytest.approx(0.0)
+    assert exact_margins(answers(0, 0, samples), signed=True) == pytest.approx((above, above))
 
 
-@pytest.mark.parametrize(("few", "samples"), [(1, 50), (3, 100), (9, 2000)])
-def test_what_a_few_of_some_samples_showed_is_bounded_exactly(few: int, samples: int) -> None:
-    share = few / samples + unseen(few, samples)
-    assert stats.binom.cdf(few, samples, share) == pytest.approx((1.0 - LEVEL) / 2.0)
+@pytest.mark.parametrize(("right", "samples"), [(1, 50), (3, 100), (9, 2000), (50, 100), (97, 100), (100, 100)])
+def test_the_margins_of_answers_are_those_of_the_exact_interval(right: int, samples: int) -> None:
+    below, above = exact_margins(answers(right, 0, samples), signed=False)
+    exact = stats.binomtest(right, samples).proportion_ci(LEVEL, method="exact")
+    assert (right / samples - below, right / samples + above) == pytest.approx((exact.low, exact.high), abs=1e-9)
+
+
+def test_of_differences_each_side_is_bounded_by_those_that_would_move_it() -> None:
+    def excess(k: int) -> tuple[float, float]:
+        exact = stats.binomtest(k, 50).proportion_ci(LEVEL, method="exact")
+        return k / 50 - exact.low, exact.high - k / 50
+
+    # All one way: towards 0 the lower end of these, or that some go the other way; away from it their upper end.
+    assert exact_margins(answers(8, 0, 50), signed=True) == pytest.approx((excess(8)[0], excess(8)[1]), abs=1e-9)
+    assert exact_margins(answers(1, 0, 50), signed=True) == pytest.approx((excess(0)[1], excess(1)[1]), abs=1e-9)
+    assert exact_margins(answers(2, 7, 50), signed=True) == pytest.approx((excess(7)[1], excess(2)[1]), abs=1e-9)
+    below, above = exact_margins(answers(3, 6, 50), signed=True)
+    assert exact_margins(answers(6, 3, 50), signed=True) == pytest.approx((above, below))
+
+
+def test_shares_count_as_many_samples_as_they_scatter_like() -> None:
+    rng = np.random.default_rng(7)
+    of_seeds = (rng.random((3, 400)) < 0.5).astype(float)
+    single, mean = (exact_margins(values, signed=False) for values in (of_seeds[0], of_seeds.mean(0)))
+    # Three independent answers of each sample are three times as many samples.
+    assert mean == pytest.approx(tuple(margin / np.sqrt(3.0) for margin in single), rel=0.1)
+
+
+@pytest.mark.parametrize("shares", [np.full(40, 0.5), np.full(3, 1.0 / 3.0), np.array([1.0]), np.zeros(0)])
+def test_margins_exist_for_all_shares(shares: np.ndarray) -> None:
+    below, above = exact_margins(shares, signed=False)
+    if len(shares):
+        assert 0.0 <= below <= shares.mean()
+        assert 0.0 <= above <= 1.0 - shares.mean()
+    else:
+        assert np.isnan([below, above]).all()
+
+
+@pytest.mark.parametrize("shares", [(0.0, 0.01), (0.02, 0.0), (0.1, 0.02), (0.2, 0.2), (0.005, 0.005)])
+def test_with_its_margins_the_interval_of_a_difference_covers_the_truth(shares: tuple[float, float]) -> None:
+    rng, trials, N = np.random.default_rng(8), 1000, 50
+    missed = np.zeros(2)
+    for right, wrong, _ in rng.multinomial(N, [*shares, 1.0 - sum(shares)], size=trials):
+        found = answers(right, wrong, N)
+        below, above = exact_margins(found, signed=True)
+        half, error = NORMAL * found.std() / np.sqrt(N), found.mean() - (shares[0] - shares[1])
+        missed += (error > max(below, half), -error > max(above, half))
+    # On each side one tail, 25 in a thousand, or a half more where it is the normal distribution's.
+    assert (missed / trials < 0.0375 + 4.0 * np.sqrt(0.0375 / trials)).all()
+    if max(shares) <= 0.02:
+        assert (missed / trials < 0.025 + 4.0 * np.sqrt(0.025 / trials)).all()
 
 
 def test_seeds_that_differ_widen_the_interval() -> None:
@@ -134,5 +190,6 @@ def test_many_samples_are_drawn_in_parts_that_add_up(monkeypatch: pytest.MonkeyP
     parts = bootstrap._sample_weights(50)
     bootstrap._sample_weights.cache_clear()
     np.testing.assert_array_equal(whole, parts)
+    assert whole.shape == (SAMPLE_DRAWS, 50)
     assert (whole.sum(1) == 50).all()
     assert whole.mean(0) == pytest.approx(1.0, abs=0.15)

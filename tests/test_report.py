@@ -355,6 +355,15 @@ def test_rows_say_of_how_many_seeds_and_samples_they_are(contents: Contents) -> 
     assert "1 seed, 200 samples" in words
 
 
+def test_a_check_of_networks_has_no_interval_and_no_samples(contents: Contents, tmp_path: Path) -> None:
+    check = ("passed", "evaluation", "No doubt", "share", 1.0, 1.0, 1.0, "above 0.99", "supported", "sanity", 3, "")
+    write(tmp_path / "claims.csv", [claims.COLUMNS, check])
+    row = str(claims.section(contents)).split("No doubt")[1]
+    assert ">1</span>" in row
+    assert "[" not in row
+    assert ">3 seeds</small>" in row
+
+
 def test_provenance_is_complete(contents: Contents) -> None:
     made = {
         **contents.provenance,

@@ -5,7 +5,8 @@ weights and the order of their data. With the three or five seeds that one can a
 makes intervals too narrow: the variance of a mean of S resampled seeds is (S - 1) / S of what it should be, and no
 resample leaves the range of the S seeds. So samples are resampled with replacement, and the seeds' deviations from
 their mean get random multipliers (a multiplier or wild bootstrap of clusters: Cameron, Gelbach and Miller 2008), scaled
-such that the interval of a mean over seeds alone is Student's, with S - 1 degrees of freedom.
+such that the interval of a mean over seeds alone is Student's, with S - 1 degrees of freedom. Its tails are heavy, so
+that more is drawn of seeds than of samples, each draw also with the opposite sign, and their lengths are quantiles.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+from scipy.special import betaincinv, fdtri
 
 from opnorm.claims.claim import Floats
 
-RESAMPLES = 2000
+SAMPLE_DRAWS = 2000
+RESAMPLES = 10 * SAMPLE_DRAWS
 LEVEL = 0.95
-
-_EXACT = 1e-12
 
 # Numbers in memory at once while samples are drawn.
 _AT_ONCE = 2**21
@@ -34,7 +35,8 @@ def scattered_means(values: Floats, seeds: Sequence[int]) -> Floats:
     number of samples, and by the seeds.
 
     Args:
-        values: (S, N, K) of S seeds, N samples and K places; NaN where nothing was measured.
+        values: (S, N, K) of S seeds, N samples and K places; NaN where nothing was measured. Curves that are compared
+            have the same samples at the same index.
         seeds: their S numbers; for a single one the samples alone are resampled.
 
     Returns:
@@ -42,7 +44,8 @@ def scattered_means(values: Floats, seeds: Sequence[int]) -> Floats:
     """
     over_seeds, measured = _means(values, 0)
     mean, _ = _means(over_seeds, 0)
-    resampled = _weighted(over_seeds, measured) + _seed_deviations(values, seeds)
+    drawn = np.tile(_weighted(over_seeds, measured), (RESAMPLES // SAMPLE_DRAWS, 1))
+    resampled = drawn + _seed_deviations(values, seeds)
     return np.concatenate([mean[None], resampled])
 
 
@@ -59,15 +62,38 @@ def interval(statistic: Floats) -> tuple[float, float, float]:
     return float(statistic[0]), float(low), float(high)
 
 
-def unseen(few: int, samples: int) -> float:
-    """How far the share of all inputs that answer otherwise may exceed that of the `few` of so many samples that do,
-    with the tail probability of `interval` (Clopper and Pearson 1934): resamples of a few show too little of it."""
-    low, high = few / samples, 1.0
-    while high - low > _EXACT:
-        share = 0.5 * (low + high)
-        chances = (math.comb(samples, k) * share**k * (1.0 - share) ** (samples - k) for k in range(few + 1))
-        low, high = (share, high) if sum(chances) > (1.0 - LEVEL) / 2.0 else (low, share)
-    return high - few / samples
+def exact_margins(answers: Floats, *, signed: bool) -> tuple[float, float]:
+    """How far the mean over all inputs may lie below and above that over a few samples, at least.
+
+    Resamples of samples that all answer alike show nothing of those that would not. Of answers that are right or wrong
+    the interval is that of Clopper and Pearson (1934). Of differences between two such answers, on each side it is the
+    farther of where the positive ones alone and the negative ones alone would bring it. Shares, such as means over
+    seeds, have the effective number of samples of Korn and Graubard (1998).
+
+    Args:
+        answers: (N,) in [0, 1], in [-1, 1] where they are signed.
+        signed: whether they may be negative.
+    """
+    positive = np.clip(answers, 0.0, 1.0)
+    below, above = _exact_excess(1.0 - positive), _exact_excess(positive)
+    if signed:
+        negative = np.clip(-answers, 0.0, 1.0)
+        below, above = max(below, _exact_excess(negative)), max(above, _exact_excess(1.0 - negative))
+    return below, above
+
+
+def _exact_excess(shares: Floats) -> float:
+    """By how much the upper end of the exact interval exceeds the mean of (N,) in [0, 1]: a quantile of the beta
+    distribution with mean and effective size of these and of one more that is 1."""
+    if len(shares) == 0:
+        return math.nan
+    with_one = np.append(shares, 1.0)
+    mean, variance = float(with_one.mean()), float(with_one.var())
+    if mean >= 1.0:
+        return float(1.0 - shares.mean())
+    size = len(with_one) * mean * (1.0 - mean) / variance
+    upper = betaincinv(size * mean, size * (1.0 - mean), 1.0 - (1.0 - LEVEL) / 2.0)
+    return float(upper - shares.mean())
 
 
 def _seed_deviations(values: Floats, seeds: Sequence[int]) -> Floats:
@@ -76,15 +102,27 @@ def _seed_deviations(values: Floats, seeds: Sequence[int]) -> Floats:
     if S == 1:
         return np.zeros((RESAMPLES, K))
     of_seeds, _ = _means(values, 1)
-    deviations = of_seeds - _means(of_seeds, 0)[0]
-    normal = np.stack([_generator("seed", seed).standard_normal(RESAMPLES) for seed in seeds], 1)
-    student = np.sqrt((S - 1) / _generator("degrees of freedom", S - 1).chisquare(S - 1, (RESAMPLES, 1)))
-    found: Floats = student * (normal @ np.nan_to_num(deviations)) / np.sqrt(S * (S - 1))
+    deviations = np.nan_to_num(of_seeds - _means(of_seeds, 0)[0])
+    found: Floats = _multipliers(tuple(seeds)) @ deviations / np.sqrt(S * (S - 1))
     return found
 
 
+@lru_cache(maxsize=1)
+def _multipliers(seeds: tuple[int, ...]) -> Floats:
+    """Of the S seeds' deviations (RESAMPLES, S): a spherical Student's t in S - 1 dimensions, the same in all
+    directions; its squared length has an F distribution."""
+    S, half = len(seeds), RESAMPLES // 2
+    normal = np.stack([_generator("seed", seed).standard_normal(half) for seed in seeds], 1)
+    normal -= normal.mean(1, keepdims=True)
+    lengths = np.linalg.norm(normal, axis=1)
+    order = lengths**2 / _generator("degrees of freedom", S - 1).chisquare(S - 1, half)
+    quantiles = fdtri(S - 1, S - 1, (order.argsort().argsort() + 0.5) / half)
+    drawn = normal * (np.sqrt((S - 1) * quantiles) / lengths)[:, None]
+    return np.concatenate([drawn, -drawn])
+
+
 def _weighted(x: Floats, measured: Floats) -> Floats:
-    """Means (RESAMPLES, K) of resampled samples of `x` (N, K), those that were measured."""
+    """Means (SAMPLE_DRAWS, K) of resampled samples of `x` (N, K), those that were measured."""
     weights, x = _sample_weights(len(x)), np.nan_to_num(x)
     if measured.all():
         return weights @ x / len(x)
@@ -93,11 +131,11 @@ def _weighted(x: Floats, measured: Floats) -> Floats:
 
 @lru_cache(maxsize=1)
 def _sample_weights(N: int) -> Floats:
-    """How often each of N samples is drawn in N draws with replacement (RESAMPLES, N)."""
-    generator, weights = _generator("samples", N), np.empty((RESAMPLES, N))
+    """How often each of N samples is drawn in N draws with replacement (SAMPLE_DRAWS, N)."""
+    generator, weights = _generator("samples", N), np.empty((SAMPLE_DRAWS, N))
     step = max(1, _AT_ONCE // N)
-    for start in range(0, RESAMPLES, step):
-        rows = min(step, RESAMPLES - start)
+    for start in range(0, SAMPLE_DRAWS, step):
+        rows = min(step, SAMPLE_DRAWS - start)
         drawn = generator.integers(N, size=(rows, N)) + N * np.arange(rows)[:, None]
         weights[start : start + rows] = np.bincount(drawn.ravel(), minlength=rows * N).reshape(rows, N)
     return weights

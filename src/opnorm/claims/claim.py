@@ -83,6 +83,7 @@ class Statistic:
         measures: case -> what is measured of each of its methods.
         combination: from all measures of the first method, the second, ... to the number.
         checked: whether it speaks of what was looked at alone, which is known and has no interval.
+        least: whether `combination` is of each method by itself, and the smallest of these numbers decides.
     """
 
     words: str
@@ -90,6 +91,7 @@ class Statistic:
     measures: Callable[[Case], Sequence[Measure]]
     combination: Combination
     checked: bool = False
+    least: bool = False
 
 
 @dataclass(frozen=True)

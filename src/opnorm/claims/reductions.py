@@ -160,10 +160,10 @@ def ratio(numbers: Sequence[Floats]) -> Floats:
 
 
 def over_geometric_mean(numbers: Sequence[Floats]) -> Floats:
-    """a / exp(b), the smallest of a, b of each method in turn; b is the mean of logarithms."""
-    pairs = zip(numbers[::2], numbers[1::2], strict=True)
+    """a / exp(b), where b is a mean of logarithms of what a cannot be less than: at least 1."""
+    a, b = numbers
     # What two seeds could have been may go far beyond what a number can hold.
-    found: Floats = np.stack([a * np.exp(np.clip(-b, -500.0, 500.0)) for a, b in pairs]).min(0)
+    found: Floats = np.maximum(a * np.exp(np.clip(-b, -500.0, 500.0)), 1.0)
     return found
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import math
 import os
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from opnorm.claims.bootstrap import interval, scattered_means, unseen
+from opnorm.claims.bootstrap import exact_margins, interval, scattered_means
 from opnorm.claims.claim import Case, Claim, Floats, Measure, Rows, full_name, words
 from opnorm.claims.methods import Context, Method
 from opnorm.claims.reductions import NotMeasuredError
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Path = str | os.PathLike[str]
-# The column of answers that are right or wrong; where fewer samples than these differ, resamples show too little.
-_ANSWER, _FEW = "correct", 10
-_ROUNDING = 1e-9
+# The column of answers that are right or wrong, and that of checks of a whole network.
+_ANSWER, _CHECK = "correct", "passed"
 COLUMNS = (
     "claim", "section", "statement", "statistic", "estimate", "low", "high", "criterion", "verdict", "figure", "seeds",
     "samples",
@@ -40,16 +39,28 @@ class Curve:
         values: (S, N, K) by seed, sample and place; NaN where nothing was measured.
         axis: the K places, increasing; a single 0 where the rows have no axis.
         seeds: the S seeds, increasing.
+        samples: the numbers of the N samples (N,), increasing.
     """
 
     values: Floats
     axis: Floats
     seeds: tuple[int, ...]
+    samples: NDArray[np.int64]
 
     def of(self, seeds: Collection[int]) -> Curve:
         """The curve of some of its seeds, or of all where it has none of them."""
         chosen = [place for place, seed in enumerate(self.seeds) if seed in seeds] or range(len(self.seeds))
-        return Curve(self.values[list(chosen)], self.axis, tuple(self.seeds[place] for place in chosen))
+        return replace(self, values=self.values[list(chosen)], seeds=tuple(self.seeds[place] for place in chosen))
+
+    def on(self, samples: NDArray[np.int64]) -> Curve:
+        """The curve with these samples, which its own are among, and NaN for those that it has not."""
+        values = np.full((len(self.seeds), len(samples), len(self.axis)), np.nan)
+        values[:, np.searchsorted(samples, self.samples)] = self.values
+        return replace(self, values=values, samples=samples)
+
+    def measured(self) -> int:
+        """How many samples have a value."""
+        return int((~np.isnan(self.values)).any((0, 2)).sum())
 
 
 Curves = Mapping[tuple[Rows, str], Curve]
@@ -86,7 +97,7 @@ def judge(cases: Iterable[tuple[Claim, Case]], curves: Curves) -> tuple[pd.DataF
             rows.append(_row(claim, of, curves))
         except NotMeasuredError as error:
             left_out[full_name(claim, of)] = str(error)
-    return pd.DataFrame(rows, columns=list(COLUMNS)), left_out
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"samples": "Int64"}), left_out
 
 
 def read_curves(
@@ -127,36 +138,23 @@ def select(table: pd.DataFrame, rows: Rows) -> pd.Series[float] | None:
 
 
 def _aligned(found: Mapping[tuple[Rows, str], Mapping[int, pd.Series[float]]]) -> dict[tuple[Rows, str], Curve]:
-    """Arrays in which all methods have the same samples at the same index, for each `Rows`."""
-    samples: dict[Rows, Floats] = {}
-    for (rows, _), by_seed in found.items():
-        for series in by_seed.values():
-            here = series.index.get_level_values("sample").unique().to_numpy()
-            samples[rows] = np.union1d(samples[rows], here) if rows in samples else np.sort(here)
+    """Each method's seeds and samples as an array."""
     curves = {}
-    for (rows, method), by_seed in found.items():
+    for pair, by_seed in found.items():
         grids = [by_seed[seed].unstack("place") for seed in sorted(by_seed)]
         axis = np.unique(np.concatenate([grid.columns.to_numpy(np.float64) for grid in grids]))
-        values = [grid.reindex(index=samples[rows], columns=axis).to_numpy(np.float64) for grid in grids]
-        curves[rows, method] = Curve(np.stack(values), axis, tuple(sorted(by_seed)))
+        samples = np.unique(np.concatenate([grid.index.to_numpy(np.int64) for grid in grids]))
+        values = [grid.reindex(index=samples, columns=axis).to_numpy(np.float64) for grid in grids]
+        curves[pair] = Curve(np.stack(values), axis, tuple(sorted(by_seed)), samples)
     return curves
 
 
 def _row(claim: Claim, of: Case, curves: Curves) -> dict[str, Any]:
-    measures = claim.statistic.measures(of)
-    used = [(measure, _curve(measure, method, curves)) for method in of.methods for measure in measures]
-    seeds = _compared_seeds([curve for _, curve in used])
-    used = [(measure, curve.of(seeds)) for measure, curve in used]
-    numbers = [measure.reduction(scattered_means(curve.values, curve.seeds), curve.axis) for measure, curve in used]
-    estimate, low, high = interval(claim.statistic.combination(numbers))
-    samples = min(curve.values.shape[1] for _, curve in used)
-    if claim.statistic.checked:
-        low = high = estimate
-    elif all(measure.rows.value == _ANSWER for measure, _ in used):
-        beyond = _unseen(claim, used)
-        low, high = min(low, estimate - beyond), max(high, estimate + beyond)
-        if len(used) == 1:
-            low, high = max(low, 0.0), min(high, 1.0)
+    used = _used(claim, of, curves)
+    parts = _by_method(used, of) if claim.statistic.least else [used]
+    estimate, low, high = _least(_interval(claim, part) for part in parts)
+    # Checks of a whole network have no samples of their own.
+    counted = [curve.measured() for measure, curve in used if measure.rows.value != _CHECK]
     return {
         "claim": full_name(claim, of),
         "section": claim.section,
@@ -169,19 +167,53 @@ def _row(claim: Claim, of: Case, curves: Curves) -> dict[str, Any]:
         "verdict": claim.rule.decide(low, high),
         "figure": claim.statistic.figure,
         "seeds": min(len(curve.seeds) for _, curve in used),
-        "samples": samples,
+        "samples": min(counted, default=None),
     }
 
 
-def _unseen(claim: Claim, used: Sequence[tuple[Measure, Curve]]) -> float:
-    """By how much an accuracy, or a difference of two, may be farther off than the few samples say that speak for it; 0
-    where they are many. Statistics of answers are linear in them."""
+def _used(claim: Claim, of: Case, curves: Curves) -> list[tuple[Measure, Curve]]:
+    """What the statistic is made of, by method and measure: with the seeds that all have, samples at the same index."""
+    measures = claim.statistic.measures(of)
+    used = [(measure, _curve(measure, method, curves)) for method in of.methods for measure in measures]
+    seeds = _compared_seeds([curve for _, curve in used])
+    samples = np.unique(np.concatenate([curve.samples for _, curve in used]))
+    return [(measure, curve.of(seeds).on(samples)) for measure, curve in used]
+
+
+def _by_method(used: Sequence[tuple[Measure, Curve]], of: Case) -> list[Sequence[tuple[Measure, Curve]]]:
+    """The same, cut into what belongs to each method."""
+    step = len(used) // len(of.methods)
+    return [used[start : start + step] for start in range(0, len(used), step)]
+
+
+def _least(intervals: Iterable[tuple[float, float, float]]) -> tuple[float, float, float]:
+    """Of the smallest of several statistics. The least in each draw would lie below the least that there is."""
+    found = list(intervals)
+    estimate, _, high = min(found)
+    return estimate, min(low for _, low, _ in found), high
+
+
+def _interval(claim: Claim, used: Sequence[tuple[Measure, Curve]]) -> tuple[float, float, float]:
+    """The statistic, and where its interval begins and ends."""
+    numbers = [measure.reduction(scattered_means(curve.values, curve.seeds), curve.axis) for measure, curve in used]
+    estimate, low, high = interval(claim.statistic.combination(numbers))
+    if claim.statistic.checked:
+        return estimate, estimate, estimate
+    if all(measure.rows.value == _ANSWER for measure, _ in used):
+        signed = len(used) > 1
+        below, above = exact_margins(_answers(claim, used), signed=signed)
+        low, high = min(low, estimate - below), max(high, estimate + above)
+        if not signed:
+            low, high = max(low, 0.0), min(high, 1.0)
+    return estimate, low, high
+
+
+def _answers(claim: Claim, used: Sequence[tuple[Measure, Curve]]) -> Floats:
+    """The statistic of each sample that has one; statistics of answers are linear in them."""
     of_samples = [measure.reduction(_over_seeds(curve.values), curve.axis) for measure, curve in used]
-    answers = np.abs(claim.statistic.combination(of_samples))
-    answers = answers[~np.isnan(answers)]
-    # Of a single accuracy the rarer answer counts.
-    few = min(answers.sum(), len(answers) - answers.sum()) if len(used) == 1 else answers.sum()
-    return unseen(math.ceil(few - _ROUNDING), len(answers)) if few < _FEW else 0.0
+    answers = claim.statistic.combination(of_samples)
+    found: Floats = answers[~np.isnan(answers)]
+    return found
 
 
 def _over_seeds(values: Floats) -> Floats:

@@ -73,6 +73,7 @@ _LEAST_REACH = Statistic(
     "theorem_distance",
     _reach_and_radius,
     over_geometric_mean,
+    least=True,
 )
 
 CLAIMS = (

@@ -21,6 +21,7 @@ ALWAYS = {
     "matplotlib": "matplotlib",
     "tqdm": "tqdm",
     "yaml": "pyyaml",
+    "scipy": "scipy",
 }
 _ATTACKS = "pyautoattack"
 

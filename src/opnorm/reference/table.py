@@ -115,13 +115,14 @@ def margin(row: Row) -> float:
 
 
 def interval(row: Row) -> str:
-    """Estimate and interval, to the first digit of half its width, or the second where the first is 1."""
+    """Estimate and interval, to the first digit of half its width, or the second where the first is 1; a check's
+    estimate."""
     numbers = [number(row[name]) for name in ("estimate", "low", "high")]
     half = (numbers[2] - numbers[1]) / 2
     known = math.isfinite(half) and half > 0.0
     kind = f"z.{max(0, -math.floor(math.log10(half / 2)))}f" if known else ".3g"
     estimate, low, high = (f"{value:{kind}}".replace("-", "−") for value in numbers)
-    return f"{estimate} [{low},\u00a0{high}]"
+    return f"{estimate} [{low},\u00a0{high}]" if half else estimate
 
 
 def _wanted(statement: Statement, claims: Claims) -> str:

@@ -112,11 +112,16 @@ def _link(name: str, figures: Mapping[str, ReportFigure]) -> str:
 
 
 def _estimate(row: Row) -> Html:
-    low, high = tables.written(row["low"]), tables.written(row["high"])
-    numbers = element("span", f"{tables.written(row['estimate'])} [{low},\u00a0{high}]", class_="estimate")
-    seeds, samples = tables.written(row["seeds"]), tables.written(row["samples"])
-    many = "" if seeds == "1" else "s"
-    return join([numbers, _drawn(row), element("small", f"{seeds} seed{many}, {samples} samples")])
+    estimate, low, high = (tables.written(row[name]) for name in ("estimate", "low", "high"))
+    # A check has no interval.
+    written = estimate if row["low"] == row["high"] != "" else f"{estimate} [{low},\u00a0{high}]"
+    drawn_from = [_counted(row[name], name) for name in ("seeds", "samples") if row[name]]
+    return join([element("span", written, class_="estimate"), _drawn(row), element("small", ", ".join(drawn_from))])
+
+
+def _counted(number: str, what: str) -> str:
+    written = tables.written(number)
+    return f"{written} {what.removesuffix('s') if written == '1' else what}"
 
 
 def _drawn(row: Row) -> Html | None:
