@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -112,11 +113,37 @@ def test_the_largest_ball_touches_the_border(p: float, subject: Subject) -> None
         torch.testing.assert_close(model(x + z), J.outputs + J.matvec(z), rtol=0.0, atol=ROUNDING)
 
 
-def test_a_few_pixels_at_a_time_give_the_same_radii(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_few_probes_at_a_time_give_the_same_radii(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = cell_radii(subject.model, subject.samples.images)
     monkeypatch.setattr(_theorem, "_ELEMENTS", 1)
     for p, radii in cell_radii(subject.model, subject.samples.images).items():
         torch.testing.assert_close(radii, whole[p], rtol=ROUNDING, atol=0.0)
+
+
+@all_norms
+def test_only_borders_that_may_be_nearest_are_measured(p: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 2,000 units, with dense slopes and with sparse ones, few have their gradient taken, but the nearest has."""
+    model, x = classifier(2000, nn.Flatten(), nn.Linear(64, 2000), nn.ReLU()), gaussian(9, 5, 1, 8, 8)
+    W, b = (parameter.detach() for parameter in (model.body[1].weight, model.body[1].bias))
+    W *= (
+        torch.rand(W.shape, generator=torch.Generator().manual_seed(3)) < torch.logspace(-2, 0, 2000)[:, None]
+    ).double()
+    assert (W == 0.0).all(1).any()  # Units without a slope have no border.
+    taken = 0
+    gradients = torch.autograd.grad
+
+    def grad(*args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
+        nonlocal taken
+        taken += 1
+        return gradients(*args, **kwargs)
+
+    monkeypatch.setattr(torch.autograd, "grad", grad)
+    monkeypatch.setattr(_theorem, "_AT_ONCE", 1)
+    found = cell_radii(model, x)[p]
+    assert taken < 1000
+    steepness = torch.linalg.vector_norm(W, reference.dual_exponent(p), 1)
+    distances = torch.where(steepness > 0.0, (x.flatten(1) @ W.mT + b).abs() / steepness, math.inf)
+    torch.testing.assert_close(found, distances.amin(1), rtol=ROUNDING, atol=0.0)
 
 
 def test_a_network_without_kinks_has_one_cell(digits: dict[str, data.Split]) -> None:
