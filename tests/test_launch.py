@@ -466,6 +466,21 @@ def test_a_gpu_is_held_by_one_at_a_time(tmp_path, monkeypatch):
     assert third == [second]
 
 
+def test_without_a_known_gpu_one_trains_at_a_time_and_sees_what_torch_sees(tmp_path, monkeypatch):
+    monkeypatch.setattr(launch_gpu.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert launch_gpu.visible() == ()
+    with launch_gpu.hold_one((launch_gpu.NONE,)):
+        assert "CUDA_VISIBLE_DEVICES" not in os.environ
+        waiting = threading.Thread(target=lambda: launch_gpu.hold_one((launch_gpu.NONE,)).__enter__())
+        waiting.start()
+        waiting.join(0.8)
+        assert waiting.is_alive()
+    waiting.join(5)
+    assert not waiting.is_alive()
+
+
 @pytest.fixture(scope="module")
 def digits_runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")

@@ -18,6 +18,8 @@ SHORTAGES = [
     MemoryError(),
     RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
     RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED"),
+    RuntimeError("GET was unable to find an engine to execute this computation"),
 ]
 OTHERS = [RuntimeError("shapes cannot be multiplied"), SettingsError("out of memory"), KeyError("out of memory")]
 

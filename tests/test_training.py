@@ -1,6 +1,7 @@
 """The training loop: what it computes, and that it survives any end."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -383,6 +384,52 @@ def test_compiled_training_steps_run_in_bfloat16(objective, splits, tmp_path, re
     assert not calls["graph_break"]
     # Rounding to eight bits, magnified by ascents and by some steps of training.
     assert fast.history["loss"].iloc[-1] == pytest.approx(plain.history["loss"].iloc[-1], rel=0.1)
+
+
+@pytest.mark.parametrize("objective", ["adversarial", "global_snr"])
+def test_where_the_compiler_fails_the_training_is_that_of_the_plain_network(
+    objective, splits, tmp_path, monkeypatch, capsys
+):
+    """Also where it fails late, when BatchNorm and the objective have moved on."""
+    chosen = settings(objective, {"global_snr": {"weight": 0.01}}.get(objective), epochs=1)
+    plain = train(splits, tmp_path / "plain", chosen)
+    prepared, written = training._Training.__init__, []
+
+    def late(graph, inputs):
+        def run(*args):
+            outputs = graph.forward(*args)
+            if outputs[0].requires_grad:
+                outputs[0].register_hook(fail)
+            return outputs
+
+        return run
+
+    def fail(*_):
+        raise RuntimeError("no C compiler\nfound")
+
+    for backend in (fail, late):
+
+        def prepare(self, *args, backend=backend, **kwargs):
+            prepared(self, *args, **kwargs)
+            training._compile(self.model, backend)
+
+        torch._dynamo.reset()
+        with monkeypatch.context() as patched:
+            patched.setattr(training._Training, "__init__", prepare)
+            patched.setattr(training.tqdm, "write", written.append)
+            slow = train(splits, tmp_path / backend.__name__, chosen)
+        assert len(written) == 1
+        assert re.fullmatch("The compiler fails.*no C compiler.*", written.pop())
+        assert slow.model._compiled_call_impl is None
+        for a, b in zip(plain.model.state_dict().values(), slow.model.state_dict().values(), strict=True):
+            assert torch.equal(a, b)
+
+
+def test_without_a_compiler_nothing_is_compiled(monkeypatch, splits):
+    monkeypatch.setattr(torch._dynamo.config, "disable", True)
+    model, _ = training.untrained({"name": "cnn5", "width": 2}, splits[0], 0)
+    training._compile(model)
+    assert model._compiled_call_impl is None
 
 
 def test_a_batch_that_does_not_fit_in_memory_is_named_with_what_to_set(splits, tmp_path, monkeypatch):

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from opnorm.errors import TrainingError
 
-# Held like a GPU where there is none, so that trainings do not share the processor either.
+# Held like a GPU where none is known of, so that trainings do not share the processor either. One that torch sees all
+# the same, where nvidia-smi fails, is not hidden.
 NONE = "none"
 
 
@@ -31,7 +32,10 @@ def visible() -> tuple[str, ...]:
 
 @contextmanager
 def hold_one(gpus: Sequence[str]) -> Iterator[str]:
-    """Wait for one of `gpus` that no other training of this user holds, and let CUDA see only that one."""
+    """Wait for one of `gpus` that no other training of this user holds, and let CUDA see only that one.
+
+    `NONE` leaves CUDA what it sees.
+    """
     folder = _folder()
     while True:
         for gpu in gpus:
@@ -40,7 +44,8 @@ def hold_one(gpus: Sequence[str]) -> Iterator[str]:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     continue
-                os.environ["CUDA_VISIBLE_DEVICES"] = "" if gpu == NONE else gpu
+                if gpu != NONE:
+                    os.environ["CUDA_VISIBLE_DEVICES"] = gpu
                 yield gpu
                 return
         time.sleep(0.5)

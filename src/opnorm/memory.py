@@ -10,7 +10,15 @@ import torch
 from opnorm.errors import MemoryShortageError
 
 # What CUDA's and the CPU's allocators, and CUDA's libraries, say of it in a RuntimeError.
-_SIGNS = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed")
+# Without room for its work cuDNN finds no engine.
+_SIGNS = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "alloc_failed",
+    "allocation_failed",
+    "unable to find an engine",
+)
 
 MORE_MEMORY = "End what else uses that memory, or choose another device"
 """What to do where no setting makes it smaller."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import signal
 import threading
@@ -19,7 +20,7 @@ from tqdm import tqdm
 
 from opnorm import checkpoint, data, objectives, weights
 from opnorm.errors import InterruptedTrainingError, TrainingError
-from opnorm.memory import needed_for
+from opnorm.memory import is_shortage, needed_for
 from opnorm.models.classifier import Classifier
 from opnorm.modes import evaluation, precision, prepare_torch
 from opnorm.objectives.objective import Loss, Objective
@@ -178,6 +179,7 @@ class _Training:
         self.precision = _PRECISIONS[self.optimization.precision]
         if self.images.is_cuda:
             _compile(self.model)
+        self.compiler_is_tried = False
         self.step = 0
         self.history: list[dict[str, float]] = []
         self._begin_epoch()
@@ -211,6 +213,13 @@ class _Training:
         rate = learning_rate(self.optimization, self.step / self.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        loss, total = self._differentiate(x, y) if self.compiler_is_tried else self._try_compiler(x, y)
+        self.optimizer.step()
+        self._record(loss, total, y)
+        self.step += 1
+
+    def _differentiate(self, x: Tensor, y: Tensor) -> tuple[Loss, Tensor]:
+        """Loss and total loss of a batch; its gradients are left in the parameters."""
         self.model.train()
         random = generator(self.seed, "objective", self.step, device=self.device)
         with precision(self.model, self.precision):
@@ -218,9 +227,28 @@ class _Training:
         total = loss.total
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
-        self.optimizer.step()
-        self._record(loss, total.detach(), y)
-        self.step += 1
+        return loss, total.detach()
+
+    def _try_compiler(self, x: Tensor, y: Tensor) -> tuple[Loss, Tensor]:
+        """The same for the first batch, which is when code is compiled: without the compiler where that fails."""
+        self.compiler_is_tried = True
+        if self.model._compiled_call_impl is None or not torch._dynamo.config.suppress_errors:
+            return self._differentiate(x, y)
+        before = [copy.deepcopy(module.state_dict()) for module in (self.model, self.objective)]
+        try:
+            with torch._dynamo.config.patch(suppress_errors=False):
+                return self._differentiate(x, y)
+        except Exception as error:
+            if is_shortage(error):
+                raise
+            # The first line names the compiler, the second what it says.
+            said = " ".join((str(error).strip() or type(error).__name__).splitlines()[:2])
+            tqdm.write(f"The compiler fails; the training goes on, slower, without it. ({said})")
+        # An attack folds what is not compiled.
+        self.model._compiled_call_impl = None
+        for module, state in zip((self.model, self.objective), before, strict=True):
+            module.load_state_dict(state)
+        return self._differentiate(x, y)
 
     def _wait(self) -> None:
         """For the GPU, now and then: its time counts, not that of handing it its work."""
@@ -374,9 +402,11 @@ def _optimizer(model: Classifier, optimization: Optimization) -> torch.optim.Opt
 def _compile(model: Classifier, backend: str = "inductor", *, aloud: bool = False) -> None:
     """Let `model(x)`, but not `model.forward(x)`, run as compiled code.
 
-    Where the compiler fails it runs as it is, or `aloud` raises. TORCH_COMPILE_DISABLE=1 in the environment turns this
-    off.
+    A training whose first step finds that the compiler fails goes on without it, or `aloud` raises.
+    TORCH_COMPILE_DISABLE=1 in the environment turns this off.
     """
+    if torch._dynamo.config.disable:
+        return
     torch._dynamo.config.suppress_errors = not aloud
     model.compile(dynamic=False, backend=backend)
 
