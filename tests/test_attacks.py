@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -234,8 +235,32 @@ def test_the_first_iterate_is_the_start(bounds: tuple[float, float] | None) -> N
 
 
 def test_neither_a_start_nor_a_generator_is_an_error() -> None:
+    x = gaussian(1, 2, 6).clamp(0.0, 1.0)
     with pytest.raises(SettingsError, match="generator: missing"):
-        projected_gradient_ascent(network(nn.ReLU), gaussian(1, 2, 6), torch.tensor([0, 1]), ThreatModel(2.0, 0.5, 2))
+        projected_gradient_ascent(network(nn.ReLU), x, torch.tensor([0, 1]), ThreatModel(2.0, 0.5, 2))
+
+
+@pytest.mark.parametrize(
+    ("message", "changed"),
+    [
+        (r"^y: \(3,\) labels for 2 inputs; .*\(2,\)", {"y": torch.tensor([0, 1, 2])}),
+        (r"^y: \(2, 1\) labels for 2 inputs", {"y": torch.tensor([[0], [1]])}),
+        (r"^start: of shape \(1, 6\), where x has \(2, 6\)", {"start": torch.zeros(1, 6)}),
+        (
+            r"^x: has values from -0\.5 to 1, .* bounds \(0\.0, 1\.0\); .*bounds=None",
+            {"x": [[-0.5, 0, 0, 0, 0, 1]] * 2},
+        ),
+        (r"^x: has values from 0 to 1\.5", {"x": [[0, 0, 0, 0, 0, 1.5]] * 2}),
+        (r"^x: has values from nan to nan", {"x": [[0, 0, 0, 0, 0, math.nan]] * 2}),
+    ],
+)
+def test_what_does_not_fit_is_named(message: str, changed: dict[str, Any]) -> None:
+    given = {"x": torch.zeros(2, 6), "y": torch.tensor([0, 1]), "start": None, **changed}
+    x = torch.as_tensor(given["x"], dtype=torch.float64)
+    with pytest.raises(SettingsError, match=message):
+        projected_gradient_ascent(
+            network(nn.ReLU), x, given["y"], ThreatModel(2.0, 0.5, 2), generator=generator(), start=given["start"]
+        )
 
 
 @all_norms

@@ -150,9 +150,11 @@ def projected_gradient_ascent(
         Tensor like `x`, inside the ball (up to rounding) and inside the bounds.
 
     Raises:
-        SettingsError: an unknown loss; neither `generator` nor `start`.
+        SettingsError: an unknown loss; neither `generator` nor `start`; `y` or `start` of another shape; an `x` outside
+            the bounds, whose pixels would leave the ball on their way there.
     """
     make = resolve(REGISTRY, "attack loss", loss) if isinstance(loss, str) else loss
+    _check(x, y, threat, start)
     with evaluation(model):
         # A compiler folds by itself.
         network = folded(model) if model._compiled_call_impl is None else model
@@ -167,6 +169,20 @@ def projected_gradient_ascent(
         else:
             raise SettingsError("generator: missing; a random start is drawn from one")
         return ascent.run(delta, rescore=rescore, trace=trace)
+
+
+def _check(x: Tensor, y: Tensor, threat: ThreatModel, start: Tensor | None) -> None:
+    if y.shape != x.shape[:1]:
+        raise SettingsError(f"y: {tuple(y.shape)} labels for {len(x)} inputs; one each, ({len(x)},), is needed")
+    if start is not None and start.shape != x.shape:
+        raise SettingsError(f"start: of shape {tuple(start.shape)}, where x has {tuple(x.shape)}")
+    if threat.bounds is not None and x.numel():
+        lowest, highest = torch.stack(x.detach().aminmax()).tolist()
+        if not (threat.bounds[0] <= lowest and highest <= threat.bounds[1]):
+            raise SettingsError(
+                f"x: has values from {lowest:g} to {highest:g}, outside of bounds {threat.bounds}; give "
+                "ThreatModel(..., bounds=None) where inputs are not images in [0, 1]"
+            )
 
 
 class _Ascent:
