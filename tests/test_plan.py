@@ -7,11 +7,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from opnorm import plan, provenance
+from opnorm import figures, plan, provenance
 from opnorm.settings import Experiment
 
-SMOKE = yaml.safe_load((Path(__file__).parents[1] / "config/smoke.yaml").read_text())
-EXPERIMENT = Experiment.from_config(SMOKE, None, "smoke.yaml")
+
+def read(name):
+    return yaml.safe_load((Path(__file__).parents[1] / f"config/{name}.yaml").read_text())
+
+
+SMOKE = read("smoke")
+EXPERIMENT, DIGITS, FULL = (
+    Experiment.from_config(read(name), None, f"{name}.yaml") for name in ("smoke", "digits", "digits_full")
+)
 FILES = plan.Files("results/smoke")
 
 
@@ -53,6 +60,17 @@ def test_a_digest_is_of_the_code_that_a_result_goes_through(code, modules, other
                 provenance, "_source_digest", lambda name, m=module: digest(name) + (name == f"opnorm.{m}") * "!"
             )
             assert (code() != before) == (module in modules), module
+
+
+def test_a_figure_that_the_experiment_cannot_draw_is_named_with_what_it_lacks():
+    lacks = plan.not_drawn(DIGITS)
+    assert lacks["figure7"] == lacks["interpolation"] == "a method of the group interpolation"
+    assert lacks["table1"] == "the analysis operator_norms"
+    assert lacks["evaluation_linf"] == "the analysis evaluation and a method of the group linf"
+    assert not lacks.keys() & {*DIGITS.figures(), "figure2", "figure3", "figure4", "figure5", "figure9", "table2"}
+    assert set(DIGITS.figures()) | lacks.keys() >= figures.REGISTRY.keys()
+    assert plan.not_drawn(FULL) == {}
+    assert plan.not_drawn(EXPERIMENT)["theorem"] == "the analysis theorem"
 
 
 def test_a_method_that_others_match_has_a_place_among_the_candidates():

@@ -322,6 +322,21 @@ def test_results_are_collected_for_git(project):
         shutil.rmtree(project.folder / "results/reference", ignore_errors=True)
 
 
+def test_a_figure_that_the_experiment_cannot_draw_is_answered_in_words(project):
+    done = project.run("-n", "figure7")
+    output = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "cannot draw figure7 for want of a method of the group interpolation." in output
+    assert "snakemake figure7 --configfile config/digits_full.yaml" in output
+    assert "Traceback" not in output
+
+
+def test_a_wrong_number_on_the_command_line_is_not_blamed_on_the_file_alone(project):
+    done = project.run("-n", "--config", "seeds=[-1]")
+    assert done.returncode != 0
+    assert re.search(r"Error: config/\w+\.yaml and --config: seeds", done.stdout + done.stderr)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -99,6 +99,22 @@ def drawn(experiment: Experiment) -> list[str]:
     return [*experiment.figures(), *(["selection"] if experiment.selection.is_open else [])]
 
 
+def not_drawn(experiment: Experiment) -> dict[str, str]:
+    """What the experiment lacks, in words, by each name of a figure, and number of the paper's, that it cannot draw."""
+    groups = {method.group for method in experiment.methods}
+    found: dict[str, str] = {}
+    for target, names in ({name: [name] for name in figures.REGISTRY} | figures.aliases()).items():
+        entries = [figures.REGISTRY[name] for name in names]
+        analyses = [entry.analysis for entry in entries if entry.analysis not in experiment.analyses]
+        missing = [group for entry in entries for group in entry.groups if group not in groups]
+        lacks = dict.fromkeys(
+            [f"the analysis {name}" for name in analyses] + [f"a method of the group {name}" for name in missing]
+        )
+        if lacks:
+            found[target] = " and ".join(lacks)
+    return found
+
+
 def report_figures(experiment: Experiment, captions: Path) -> list[dict[str, Any]]:
     """What the report says of each figure: `name`; `paper`, the figures and tables that it reproduces; `caption`.
 

@@ -18,8 +18,15 @@ from opnorm.settings import Experiment
 
 def read_experiment():
     schema = Path(workflow.current_basedir) / "../schemas/experiment.schema.yaml"
-    source = ", ".join(os.path.relpath(path) for path in workflow.configfiles) or "--config"
-    return Experiment.from_config(config, yaml.safe_load(schema.read_text()), source)
+    return Experiment.from_config(config, yaml.safe_load(schema.read_text()), source())
+
+
+def source():
+    """Where the experiment is described, for messages."""
+    files = ", ".join(os.path.relpath(path) for path in workflow.configfiles)
+    return " and ".join(
+        [files] * bool(files) + ["--config"] * bool(workflow.config_settings.config)
+    )
 
 
 def in_words(read):
@@ -28,6 +35,14 @@ def in_words(read):
         return read()
     except OpnormError as error:
         sys.exit(f"Error: {error}")
+
+
+def not_drawn(target, lacks):
+    """The end, in words, of an experiment that is asked for a figure that it has not."""
+    sys.exit(
+        f"Error: {source()}: cannot draw {target} for want of {lacks}. With every figure there is "
+        f"config/digits_full.yaml: snakemake {target} --configfile config/digits_full.yaml"
+    )
 
 
 def figure_files(*names):

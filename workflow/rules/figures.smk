@@ -46,3 +46,13 @@ for alias, names in figures.aliases().items():
             alias
         input:
             figure_files(*names),
+
+
+# Asked for, these say what the experiment lacks.
+for target, lacks in plan.not_drawn(EXPERIMENT).items():
+
+    rule:
+        name:
+            target
+        input:
+            lambda wildcards, target=target, lacks=lacks: not_drawn(target, lacks),
