@@ -96,6 +96,13 @@ def test_a_projection_without_closed_form_is_refused(project) -> None:
         project(torch.ones(1, 2), 3.0, 1.0)
 
 
+@pytest.mark.parametrize("radius", [-0.1, math.nan])
+def test_a_radius_below_zero_is_refused(radius: float) -> None:
+    for call in (lp.project_ball, lp.project_sphere, lambda *given: lp.sample_ball(*given, torch.Generator())):
+        with pytest.raises(SettingsError, match="^radius: "):
+            call(torch.ones(1, 2), 2.0, radius)
+
+
 @modest
 @given(seeds, exponents)
 def test_dual_vector_is_eq_16(seed: int, p: float) -> None:

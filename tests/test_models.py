@@ -104,6 +104,8 @@ def test_normalisation_belongs_to_the_state_but_not_to_the_parameters() -> None:
 def test_an_unknown_name_is_named_with_its_neighbour() -> None:
     with pytest.raises(SettingsError, match="unknown model 'cnn55'; did you mean cnn5"):
         models.build("cnn55")
+    with pytest.raises(SettingsError, match="model cnn5: unknown option 'widht'; did you mean width"):
+        models.build("cnn5", widht=2)
 
 
 def test_a_seed_decides_the_initial_weights_and_nothing_else() -> None:

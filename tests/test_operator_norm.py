@@ -351,6 +351,12 @@ def test_iterates_are_shaped_like_the_start() -> None:
     assert torch.equal(shaped.maximizer.flatten(1), flat.maximizer)
 
 
+@pytest.mark.parametrize("shape", [(2, 3), (1, 4), (3,), ()])
+def test_a_start_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(SettingsError, match=r"^start: of shape .* where the operator takes \(2, 4\)"):
+        power_method(DenseOperator(torch.ones(2, 5, 4)), 2.0, 2.0, iterations=1, start=torch.ones(shape))
+
+
 @pytest.mark.parametrize("arguments", [{"iterations": 0}, {"iterations": 1, "step_size": 0.0}])
 def test_impossible_runs_are_refused(arguments: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match="iterations|step_size"):

@@ -67,6 +67,17 @@ def test_values_arrive_as_their_type():
     assert options.check_value([2, "1e-1"], Grid, "key") == (0.1, 2.0)
 
 
+def test_an_empty_list_is_one_where_it_is_the_default():
+    entry = analysis.REGISTRY["evaluation"]
+    assert options.check_options({"l2": [], "linf": [0.1]}, entry, "evaluation") == {"l2": (), "linf": (0.1,)}
+    for name, key in (("evaluation", "iterations"), ("robustness", "l2")):
+        required = {
+            option.name: [1.0] for option in options.options_of(analysis.REGISTRY[name]).values() if option.required
+        }
+        with pytest.raises(SettingsError, match=f"^{name}.{key}: "):
+            options.check_options(required | {key: []}, analysis.REGISTRY[name], name)
+
+
 def test_wrong_options_are_named_with_what_is_known():
     with pytest.raises(SettingsError, match=r"methods\.m\.wieght: unknown key; did you mean weight\?"):
         options.check_options({"wieght": 1}, ENTRY, "methods.m")

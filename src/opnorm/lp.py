@@ -100,7 +100,7 @@ def project_ball(x: Tensor, p: float, radius: float | Tensor) -> Tensor:
         Tensor like `x`; examples inside the ball are returned as they are.
 
     Raises:
-        SettingsError: another p, whose projection has no closed form.
+        SettingsError: another p, whose projection has no closed form; a number below 0 for a radius.
     """
     _check_projectable(p)
     r = _column(radius, x)
@@ -129,7 +129,7 @@ def project_sphere(x: Tensor, p: float, radius: float | Tensor) -> Tensor:
         Tensor like `x` with |v|_p = radius up to rounding.
 
     Raises:
-        SettingsError: another p, whose projection has no closed form.
+        SettingsError: another p, whose projection has no closed form; a number below 0 for a radius.
     """
     _check_projectable(p)
     r = _column(radius, x)
@@ -157,7 +157,7 @@ def sample_ball(like: Tensor, p: float, radius: float | Tensor, generator: torch
         Tensor like `like`, independent per example.
 
     Raises:
-        SettingsError: p below 1 or not a number.
+        SettingsError: p below 1 or not a number; a number below 0 for a radius.
     """
     _check_exponent(p)
     r = _column(radius, like)
@@ -190,6 +190,8 @@ def _column(radius: float | Tensor, x: Tensor) -> Tensor:
     """The radius of each example (B, 1), in the dtype and on the device of x."""
     if isinstance(radius, Tensor):
         return radius.to(x).expand(len(x))[:, None].clone()
+    if not radius >= 0.0:
+        raise SettingsError(f"radius: {radius!r} is not a number of at least 0")
     # To make a tensor of a number and move it would wait for the GPU.
     return x.new_full((len(x), 1), radius)
 

@@ -142,12 +142,15 @@ def power_method(
         step_size: alpha, above 0, in units of v per unit of J.
 
     Raises:
-        SettingsError: an argument outside these ranges.
+        SettingsError: an argument outside these ranges, or a start of another shape.
     """
     if iterations < 1:
         raise SettingsError(f"iterations: {iterations!r} is not a whole number of at least 1")
     if not step_size > 0.0:
         raise SettingsError(f"step_size: {step_size!r} is not a number above 0")
+    b, _, n = operator.shape
+    if start.shape[:1] != (b,) or start[0].numel() != n:
+        raise SettingsError(f"start: of shape {tuple(start.shape)}, where the operator takes ({b}, {n})")
     dual_of_q = lp.dual_exponent(q)
     v = previous = start
     jv = operator.matvec(v)

@@ -103,7 +103,7 @@ def check_options(values: Mapping[str, object], entry: str, where: str) -> dict[
         if option.required and option.name not in values:
             raise SettingsError(f"{where}.{option.name}: missing")
     # In order of their names, so that the order in the file makes no difference to what is remembered of it.
-    return {name: check_value(values[name], options[name].annotation, f"{where}.{name}") for name in sorted(values)}
+    return {name: _check_option(values[name], options[name], f"{where}.{name}") for name in sorted(values)}
 
 
 def with_defaults(values: Mapping[str, Any], entry: str) -> dict[str, Any]:
@@ -160,6 +160,13 @@ def _constructor(entry: str) -> ast.FunctionDef:
         return node
     methods = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
     return methods[0] if methods else ast.parse("def __init__(self): ...").body[0]  # type: ignore[return-value]
+
+
+def _check_option(value: object, option: Option, where: str) -> Any:
+    # An empty list where that is what the constructor takes by itself.
+    if isinstance(value, list | tuple) and not value and option.default == ():
+        return ()
+    return check_value(value, option.annotation, where)
 
 
 def _check_grid(value: object, where: str) -> tuple[float, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from opnorm.options import resolve
+from opnorm.errors import SettingsError
+from opnorm.options import options_of, resolve, suggest
 
 if TYPE_CHECKING:
     from opnorm.models.classifier import Classifier
@@ -39,9 +40,12 @@ def build(
         A network with `forward(x)` -> logits (B, d) and `features(x)` -> phi^{L-1} (B, m).
 
     Raises:
-        SettingsError: no such name.
+        SettingsError: no such name, or no such option.
     """
     constructor = resolve(REGISTRY, "model", name)
+    for option in options:
+        if option not in (known := options_of(REGISTRY[name])):
+            raise SettingsError(f"model {name}: unknown option {option!r}{suggest(option, known)}")
     network: Classifier = constructor(
         channels=channels,
         classes=classes,
