@@ -422,7 +422,7 @@ def test_few_answers_have_the_exact_interval(few: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("curve", "expected"), [
-    ([0.99, 0.95, 0.8, 0.1], 10 ** (1 / 3)), ([0.8, 0.95, 0.95, 0.95], 0.0), ([0.95, 0.95, 0.95, 0.95], 100.0),
+    ([0.99, 0.95, 0.8, 0.1], 10 ** (1 / 3)), ([0.8, 0.95, 0.95, 0.95], -0.1), ([0.95, 0.95, 0.95, 0.95], 100.0),
     ([0.99, 0.8, 0.95, 0.95], 0.1 * 10 ** (0.09 / 0.19)), ([0.9, 0.0, 0.0, 0.0], 0.1),
 ])  # fmt: skip
 def test_reach_ends_where_the_curve_first_crosses(curve: list[float], expected: float) -> None:
@@ -434,10 +434,14 @@ def test_a_pair_of_norms_is_judged_by_its_own_rows_on_the_worst_network(tmp_path
     tables = []
     for name in NAMES[:5]:
         cosines = theorem_distance(name, PAPER)
-        missed = (cosines["p"] == 1.0) & (cosines["q"] == math.inf) & (name == "exact")
+        inside = theorem(name, PAPER)
+        missed, larger = (
+            (table["p"] == 1.0) & (table["q"] == math.inf) & (name == "exact") for table in (cosines, inside)
+        )
+        # Less than 0.5, where cells have a radius of 0.1.
         of_analysis = {
             "theorem_distance": cosines.assign(cosine=np.where(missed, 0.6, cosines["cosine"])),
-            "theorem": theorem(name, PAPER),
+            "theorem": inside.assign(epsilon=np.where(larger, 0.05, inside["epsilon"])),
         }
         for kind, table in of_analysis.items():
             write_parquet(table, tmp_path / f"{kind}-{name}.parquet")
@@ -453,6 +457,30 @@ def test_a_pair_of_norms_is_judged_by_its_own_rows_on_the_worst_network(tmp_path
     assert (found.loc[[f"theorem_beyond_cell.{name}" for name in NAMES[:5]], "verdict"] == "supported").all()
 
 
+@pytest.mark.parametrize(("radius", "verdict"), [(0.1, "refuted"), (0.01, "inconclusive")])
+def test_a_grid_that_begins_where_directions_have_parted_refutes_only_near_the_cells(
+    radius: float, verdict: str, tmp_path: Path
+) -> None:
+    """At its first radius, 0.5, one of five methods is below: five or fifty times its cells' radius or nearer."""
+    tables = []
+    for name in NAMES[:5]:
+        of_analysis = {
+            "theorem_distance": theorem_distance(name, OPPOSITE if name == "exact" else PAPER),
+            "theorem": theorem(name, PAPER).assign(epsilon=0.5 * radius),
+        }
+        for kind, table in of_analysis.items():
+            write_parquet(table, tmp_path / f"{kind}-{name}.parquet")
+            tables.append((kind, name, 0, tmp_path / f"{kind}-{name}.parquet"))
+    write_claims(tables, CONTEXT, tmp_path / "claims.csv")
+    found = pd.read_csv(tmp_path / "claims.csv").set_index("claim")
+    for row in ("theorem_beyond_cell.exact", "theorem_beyond_cell_for_all_norms.l2_to_l2"):
+        assert found["verdict"][row] == verdict
+        assert np.isnan(found["estimate"][row]) == (verdict == "inconclusive")
+    # The least is at most that of the others.
+    high = found["high"]["theorem_beyond_cell_for_all_norms.l2_to_l2"]
+    assert high == pytest.approx(5.0 if verdict == "refuted" else 200.0)
+
+
 def test_a_gain_of_just_so_much_is_not_more() -> None:
     kept = [np.array(0.44), np.array(0.42)]
     assert reductions.difference(kept) != 0.02
@@ -461,9 +489,13 @@ def test_a_gain_of_just_so_much_is_not_more() -> None:
 
 def test_a_reach_is_over_the_geometric_mean_of_radii_and_at_least_it() -> None:
     log_radius = np.log(np.array([1e-6, 1e-2])).mean()
-    assert reductions.over_geometric_mean([np.array(0.5), log_radius]) == pytest.approx(0.5 / 1e-4)
-    assert reductions.over_geometric_mean([np.array(0.0), log_radius]) == 1.0
-    assert np.isfinite(reductions.over_geometric_mean([np.array(0.5), np.array(-1e4)]))
+    ratio = reductions.over_geometric_mean(10.0)
+    assert ratio([np.array(0.5), log_radius]) == pytest.approx(0.5 / 1e-4)
+    assert ratio([np.array(1e-5), log_radius]) == 1.0
+    assert np.isfinite(ratio([np.array(0.5), np.array(-1e4)]))
+    # Less than the first place: known well enough where that is not much larger than the cells.
+    assert ratio([np.array(-9e-4), log_radius]) == pytest.approx(9.0)
+    assert np.isnan(ratio([np.array(-0.5), log_radius]))
 
 
 def test_the_least_of_all_methods_is_not_the_least_of_each_draw(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ A reduction takes means (..., K) at K increasing places (K,) and returns (...); 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,8 @@ def before(limit: float) -> Reduction:
 
 def reach(level: float) -> Reduction:
     """Up to where the curve is at least `level` before it first falls below, between two points on a line over the
-    logarithm of the place; the last place where it never does, 0 where it begins below."""
+    logarithm of the place; the last place where it never does. Where it begins below, it is nearer than the first
+    place, which is returned with a minus."""
 
     def reduction(means: Floats, axis: Floats) -> Floats:
         below = means < level
@@ -70,7 +71,7 @@ def reach(level: float) -> Reduction:
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.clip((before - level) / (before - after), 0.0, 1.0)
             crossing = axis[left] ** (1.0 - share) * axis[right] ** share
-        found: Floats = np.where(below.any(-1), np.where(below[..., 0], 0.0, crossing), axis[-1])
+        found: Floats = np.where(below.any(-1), np.where(below[..., 0], -axis[0], crossing), axis[-1])
         return found
 
     return reduction
@@ -159,12 +160,21 @@ def ratio(numbers: Sequence[Floats]) -> Floats:
     return divided(above, below)
 
 
-def over_geometric_mean(numbers: Sequence[Floats]) -> Floats:
-    """a / exp(b), where b is a mean of logarithms of what a cannot be less than: at least 1."""
-    a, b = numbers
-    # What two seeds could have been may go far beyond what a number can hold.
-    found: Floats = np.maximum(a * np.exp(np.clip(-b, -500.0, 500.0)), 1.0)
-    return found
+def over_geometric_mean(limit: float) -> Callable[[Sequence[Floats]], Floats]:
+    """a / exp(b), where b is a mean of logarithms of what a cannot be less than: at least 1.
+
+    Of a negative a it is known that it is less than its size: NaN, unless that alone says that the ratio is at most
+    `limit`.
+    """
+
+    def combination(numbers: Sequence[Floats]) -> Floats:
+        a, b = numbers
+        # What two seeds could have been may go far beyond what a number can hold.
+        found = np.maximum(np.abs(a) * np.exp(np.clip(-b, -500.0, 500.0)), 1.0)
+        known: Floats = np.where((a < 0.0) & (found > limit), np.nan, found)
+        return known
+
+    return combination
 
 
 def gain(numbers: Sequence[Floats]) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -189,8 +190,12 @@ def _by_method(used: Sequence[tuple[Measure, Curve]], of: Case) -> list[Sequence
 def _least(intervals: Iterable[tuple[float, float, float]]) -> tuple[float, float, float]:
     """Of the smallest of several statistics. The least in each draw would lie below the least that there is."""
     found = list(intervals)
+    lowest = min(low for _, low, _ in found)
+    if any(math.isnan(estimate) for estimate, _, _ in found):
+        # It is no larger than any of those that are known.
+        return math.nan, lowest, min(high for _, _, high in found)
     estimate, _, high = min(found)
-    return estimate, min(low for _, low, _ in found), high
+    return estimate, lowest, high
 
 
 def _interval(claim: Claim, used: Sequence[tuple[Measure, Curve]]) -> tuple[float, float, float]:

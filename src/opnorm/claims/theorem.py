@@ -65,14 +65,14 @@ _REACH = Statistic(
     "mean of the ReLU cells' radii",
     "theorem_distance",
     _reach_and_radius,
-    over_geometric_mean,
+    over_geometric_mean(MUCH_LARGER),
 )
 _LEAST_REACH = Statistic(
     f"radius up to which the mean cosine of the last iterates is at least {AGREEMENT:g}, {{detail}}, over the "
     "geometric mean of the ReLU cells' radii; the least of {all}",
     "theorem_distance",
     _reach_and_radius,
-    over_geometric_mean,
+    over_geometric_mean(MUCH_LARGER),
     least=True,
 )
 
