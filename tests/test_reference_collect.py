@@ -54,7 +54,20 @@ def results(tmp_path_factory):
         render(name, tables, figure_context(EXPERIMENT, "main"), **paths)
     claim = {"claim": "c1", "section": "5.1", "statement": "a | b", "statistic": "ratio", "estimate": 0.51234}
     write_csv(
-        pd.DataFrame([{**claim, "low": 0.4, "high": 0.6, "verdict": "supported", "figure": "linearity"}]),
+        pd.DataFrame(
+            [
+                {**claim, "low": 0.4, "high": 0.6, "verdict": "supported", "figure": "linearity"},
+                {
+                    **claim,
+                    "claim": "c2",
+                    "estimate": 1.0,
+                    "low": 1.0,
+                    "high": 1.0,
+                    "verdict": "supported",
+                    "figure": "sanity",
+                },
+            ]
+        ),
         f"{files.folder}/claims.csv",
     )
     write_csv(pd.DataFrame({"weight": [0.1, 0.25], "chosen": [True, False]}), f"{files.folder}/selection/dd_snr.csv")
@@ -155,6 +168,7 @@ def test_the_page_has_the_facts(collected):
         # 2.5 of 4 samples on average: those above 1 and above 0; attacked 1.5.
         "| Standard | 62.5 ± 23.9 (17.7) | 37.5 ± 23.9 (17.7) |",
         r"| c1 | 5.1 | a \| b | 0.512 [0.4, 0.6] | supported |",
+        r"| c2 | 5.1 | a \| b | 1 | supported |",
         "### accuracies (table2)\n\n![accuracies](figures/accuracies.png)\n\nCorrect `x`\n",
         "![linearity](figures/linearity.png)\n\n### ",
     )

@@ -120,11 +120,13 @@ def _claims(path: Path) -> str:
     claims = pd.read_csv(path)
     if claims.empty:
         return ""
-    rows = [
-        (row.claim, row.section, row.statement, f"{row.estimate:.3g} [{row.low:.3g}, {row.high:.3g}]", row.verdict)
-        for row in claims.itertuples()
-    ]
+    rows = [(row.claim, row.section, row.statement, _estimate(row), row.verdict) for row in claims.itertuples()]
     return "## Claims\n\n" + table(("claim", "section", "statement", "estimate [interval]", "verdict"), rows)
+
+
+def _estimate(row: Any) -> str:
+    estimate = f"{row.estimate:.3g}"
+    return estimate if row.low == row.high else f"{estimate} [{row.low:.3g}, {row.high:.3g}]"
 
 
 def _figures(experiment: Experiment, folder: Path, captions: Mapping[str, str]) -> str:

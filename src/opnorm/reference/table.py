@@ -115,12 +115,15 @@ def margin(row: Row) -> float:
 
 
 def interval(row: Row) -> str:
-    """Estimate and interval, to the first digit of half its width, or the second where the first is 1; a check's
-    estimate."""
+    """Estimate and interval, to the first digit of half its width, or the second where the first is 1; where that is left
+    of the units each to its own second digit. A check's estimate alone."""
     numbers = [number(row[name]) for name in ("estimate", "low", "high")]
     half = (numbers[2] - numbers[1]) / 2
     known = math.isfinite(half) and half > 0.0
-    kind = f"z.{max(0, -math.floor(math.log10(half / 2)))}f" if known else ".3g"
+    digits = -math.floor(math.log10(half / 2)) if known else 0
+    kind = f"z,.{max(0, digits)}f" if known else ".3g"
+    if digits < 0:
+        numbers = [float(f"{value:.2g}") for value in numbers]
     estimate, low, high = (f"{value:{kind}}".replace("-", "−") for value in numbers)
     return f"{estimate} [{low},\u00a0{high}]" if half else estimate
 
