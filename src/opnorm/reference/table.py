@@ -115,8 +115,8 @@ def margin(row: Row) -> float:
 
 
 def interval(row: Row) -> str:
-    """Estimate and interval, to the first digit of half its width, or the second where the first is 1; where that is left
-    of the units each to its own second digit. A check's estimate alone."""
+    """Estimate and interval, to the first digit of half its width, or the second where the first is 1; where that is
+    left of the units each to its own second digit. A check's estimate alone."""
     numbers = [number(row[name]) for name in ("estimate", "low", "high")]
     half = (numbers[2] - numbers[1]) / 2
     known = math.isfinite(half) and half > 0.0
