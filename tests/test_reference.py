@@ -487,5 +487,7 @@ def test_keys_are_changed_as_snakemake_does():
     assert experiment.threat.epsilon == config["threat"]["epsilon"] == 2.5
     with pytest.raises(SettingsError, match="seeds: not of the form key=value"):
         read_experiment(ROOT / "config/smoke.yaml", ["seeds"])
+    with pytest.raises(SettingsError, match=r"smoke\.yaml and --config: seeds"):
+        read_experiment(ROOT / "config/smoke.yaml", ["seeds=[-1]"])
     with pytest.raises(FileError, match=r"none\.yaml: cannot be read"):
         read_experiment(ROOT / "config/none.yaml")

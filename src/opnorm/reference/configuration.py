@@ -32,7 +32,9 @@ def read_experiment(path: Path, changes: Iterable[str] = ()) -> tuple[Experiment
         raise FileError(f"{path}: cannot be read ({error})") from error
     if not isinstance(config, dict):
         raise SettingsError(f"{path}: no mapping of keys to values")
+    source = str(path)
     for change in changes:
+        source = f"{path} and --config"
         key, separator, value = change.partition("=")
         if not separator:
             raise SettingsError(f"{change}: not of the form key=value")
@@ -40,7 +42,7 @@ def read_experiment(path: Path, changes: Iterable[str] = ()) -> tuple[Experiment
             _update(config, {key: yaml.safe_load(value)})
         except yaml.YAMLError as error:
             raise SettingsError(f"{change}: what follows the = is no YAML ({error})") from error
-    return Experiment.from_config(config, _schema(), str(path)), config
+    return Experiment.from_config(config, _schema(), source), config
 
 
 def _schema() -> dict[str, Any] | None:
