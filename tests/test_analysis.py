@@ -131,6 +131,11 @@ def test_registry_and_lazy_imports() -> None:
     assert set(analysis.REGISTRY) == {*OPTIONS, "robustness", "evaluation", "sanity"}
 
 
+def test_a_name_that_is_no_analysis_is_answered_as_of_any_module() -> None:
+    with pytest.raises(AttributeError, match=r"^module 'opnorm\.analysis' has no attribute 'spectrumm'"):
+        analysis.spectrumm  # noqa: B018
+
+
 def test_tidy_is_a_row_per_entry() -> None:
     values = gaussian(0, 2, 3, 2)
     table = tidy("value", values, {"sample": torch.tensor([7, 5]), "rank": range(1, 4), "kind": ["a", "b"]})

@@ -32,4 +32,4 @@ def __getattr__(name: str) -> Any:
     """`opnorm.analysis.<measurement>`, imported when it is asked for."""
     if name in REGISTRY:
         return resolve(REGISTRY, "analysis", name)
-    raise AttributeError(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
