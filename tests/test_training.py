@@ -425,10 +425,10 @@ def test_where_the_compiler_fails_the_training_is_that_of_the_plain_network(
             assert torch.equal(a, b)
 
 
-def test_without_a_compiler_nothing_is_compiled(monkeypatch, splits):
-    monkeypatch.setattr(torch._dynamo.config, "disable", True)
+def test_without_a_compiler_nothing_is_compiled(splits):
     model, _ = training.untrained({"name": "cnn5", "width": 2}, splits[0], 0)
-    training._compile(model)
+    with torch._dynamo.config.patch(disable=True):
+        training._compile(model)
     assert model._compiled_call_impl is None
 
 
