@@ -455,7 +455,7 @@ def test_the_status_says_whether_to_run_again(tmp_path, monkeypatch, capsys):
     assert main(arguments) == UNFINISHED
     assert "7 steps are left: run again" in capsys.readouterr().out
     assert main([*arguments, "--config", "samples=0"]) == 1
-    assert "small.yaml: samples: 0 is not allowed here" in capsys.readouterr().err
+    assert "small.yaml and --config: samples: 0 is not allowed here" in capsys.readouterr().err
 
 
 def test_an_interrupt_asks_for_no_other_slice(tmp_path, monkeypatch, capsys):
