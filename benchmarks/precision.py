@@ -17,7 +17,7 @@ from torch.nn.functional import cosine_similarity, cross_entropy
 from benchmarks.side_by_side import device, hardware
 from opnorm import data, weights
 from opnorm.models.classifier import Classifier
-from opnorm.modes import precision
+from opnorm.modes import precision, prepare_torch
 from opnorm.objectives.data_dependent_snr import DataDependentSNR
 from opnorm.threat_model import ThreatModel
 
@@ -51,6 +51,7 @@ def penalty(
 def main() -> None:
     """Print the table."""
     path, images, *numbers = sys.argv[1:]
+    prepare_torch(1)
     weight, epsilon = (float(given) for given in [*numbers, *["1.5", "1.0"][len(numbers) :]])
     model = weights.load_model(path).to(device()).train().requires_grad_(True)
     split = data.read_split(images).to(device())

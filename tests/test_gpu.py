@@ -15,7 +15,8 @@ from opnorm.analysis.subject import features, logits
 from opnorm.analysis.tidy import tidy
 from opnorm.autoattack import autoattack
 from opnorm.errors import InterruptedTrainingError, MemoryShortageError, SettingsError
-from opnorm.jacobian import InputJacobian
+from opnorm.jacobian import DenseOperator, InputJacobian
+from opnorm.lanczos import dominant_singular_value
 from opnorm.selection_run import select_epsilon
 from opnorm.settings import Method, Optimization, TrainingSettings
 from opnorm.threat_model import ThreatModel
@@ -192,6 +193,15 @@ def test_too_little_memory_for_choosing_a_radius_is_said_in_words(gpu, trained, 
         select_epsilon([trained["model"]], output, seeds=[0], threat=threat, rule=rule, **where)
 
 
+def test_lanczos_goes_on_there_where_matrices_are_too_large_for_one_call(gpu):
+    J = torch.randn(2, 40, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    start = torch.ones(2, 50, dtype=torch.float64)
+    found = dominant_singular_value(DenseOperator(J.to(gpu)), start=start.to(gpu), tolerance=0.0, max_iterations=36)
+    assert found.iterations == 36
+    assert found.value.device == found.right.device == found.error.device == torch.device(gpu)
+    torch.testing.assert_close(found.value.cpu(), torch.linalg.svdvals(J)[:, 0])
+
+
 def test_autoattack_runs_there(gpu, trained, digits):
     model = weights.load_model(trained["model"]).to(gpu)
     x = data.to_unit(digits["test"].images[:2]).to(gpu)
@@ -202,11 +212,13 @@ def test_autoattack_runs_there(gpu, trained, digits):
 @pytest.mark.parametrize("function", [training.train_runs, select_epsilon, attack_runs, measure_runs])
 def test_whatever_runs_first_uses_all_digits_of_float32(function, monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    torch.backends.cuda.matmul.allow_tf32 = True
     arguments = dict.fromkeys(inspect.signature(function).parameters) | {"threads": 1}
     # It is set before anything is read.
     with pytest.raises((TypeError, AttributeError, SettingsError)):
         function(**arguments)
     assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="of the pretended GPU")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -466,13 +467,19 @@ def test_a_gpu_is_held_by_one_at_a_time(tmp_path, monkeypatch):
     assert third == [second]
 
 
-def test_without_a_known_gpu_one_trains_at_a_time_and_sees_what_torch_sees(tmp_path, monkeypatch):
+@pytest.mark.parametrize("hidden", [None, "", " , "])
+def test_without_a_known_gpu_one_trains_at_a_time_and_torch_sees_what_is_not_hidden(hidden, tmp_path, monkeypatch):
     monkeypatch.setattr(launch_gpu.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if hidden is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert launch_gpu.visible() == ()
-    with launch_gpu.hold_one((launch_gpu.NONE,)):
-        assert "CUDA_VISIBLE_DEVICES" not in os.environ
+    gpus = launch_gpu.visible()
+    assert gpus == ((launch_gpu.UNKNOWN,) if hidden is None else (launch_gpu.NONE,))
+    # As submitit starts a job.
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with launch_gpu.hold_one(gpus):
+        assert os.environ.get("CUDA_VISIBLE_DEVICES") == (None if hidden is None else "")
         waiting = threading.Thread(target=lambda: launch_gpu.hold_one((launch_gpu.NONE,)).__enter__())
         waiting.start()
         waiting.join(0.8)
@@ -517,6 +524,17 @@ def test_the_local_executor_gives_each_training_a_gpu_of_its_own(digits_runs, tm
     used = {log.split("CUDA_VISIBLE_DEVICES=")[1].split()[0] for log in logs}
     assert len(logs) == 3
     assert used == {"4", "7"}
+
+
+def test_the_local_executor_hides_no_gpu_that_only_torch_sees(digits_runs, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(launch_gpu.tempfile, "tempdir", None)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    runs = digits_runs("unknown")
+    train_seeds(replace(runs, seeds=[0], models=runs.models[:1], histories=runs.histories[:1]), {"launcher": "local"})
+    (log,) = runs.folder("jobs").glob("*_log.out")
+    assert "seed 0, CUDA_VISIBLE_DEVICES=None" in log.read_text()
 
 
 def test_a_job_that_fails_says_why_and_one_that_is_asked_to_stop_does_not_count_as_failed(digits_runs, monkeypatch):

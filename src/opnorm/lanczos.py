@@ -52,13 +52,21 @@ def dominant_singular_value(
         U = torch.cat([U, u[:, None]], 1)
         B = _extended(B, alpha, beta)
         beta, v = _normalised(_without(operator.rmatvec(u).reshape(b, n) - alpha[:, None] * v, V))
-        P, S, Qh = torch.linalg.svd(B)
+        P, S, Qh = _svd(B)
         residuals = beta[:, None] * P[:, -1].abs() / S[:, :1].clamp(min=torch.finfo(S.dtype).tiny)
         error = _error(S / S[:, :1].clamp(min=torch.finfo(S.dtype).tiny), residuals)
         if bool((error <= tolerance).all()):
             break
     right = (Qh[:, :1] @ V)[:, 0]
     return DominantSingularValue(S[:, 0], residuals[:, 0], error, right, V.shape[1])
+
+
+def _svd(B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The SVD of a batch of small matrices."""
+    # On a GPU larger ones are decomposed one after the other.
+    there = "cpu" if B.shape[1] > 32 else B.device
+    P, S, Qh = torch.linalg.svd(B.to(there))
+    return P.to(B.device), S.to(B.device), Qh.to(B.device)
 
 
 def _error(S: Tensor, residuals: Tensor) -> Tensor:

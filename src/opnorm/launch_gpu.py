@@ -13,39 +13,44 @@ from pathlib import Path
 
 from opnorm.errors import TrainingError
 
-# Held like a GPU where none is known of, so that trainings do not share the processor either. One that torch sees all
-# the same, where nvidia-smi fails, is not hidden.
+# Held like a GPU where there is none, so that trainings do not share the processor either.
 NONE = "none"
+
+UNKNOWN = "unknown"
+"""What nvidia-smi does not tell; torch may see a GPU all the same, which is not hidden from it."""
 
 
 def visible() -> tuple[str, ...]:
-    """The GPUs that CUDA would use, as CUDA_VISIBLE_DEVICES names them; found without torch."""
+    """The GPUs that CUDA would use, as CUDA_VISIBLE_DEVICES names them; found without torch.
+
+    Where there are no names it is `NONE` or `UNKNOWN` alone.
+    """
     if "CUDA_VISIBLE_DEVICES" in os.environ:
-        return tuple(name.strip() for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name.strip())
+        given = tuple(name.strip() for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name.strip())
+        return given or (NONE,)
     query = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
     try:
         found = subprocess.run(query, capture_output=True, text=True, check=True, timeout=60).stdout
     except (OSError, subprocess.SubprocessError):
-        return ()
-    return tuple(found.split())
+        found = ""
+    return tuple(found.split()) or (UNKNOWN,)
 
 
 @contextmanager
 def hold_one(gpus: Sequence[str]) -> Iterator[str]:
-    """Wait for one of `gpus` that no other training of this user holds, and let CUDA see only that one.
-
-    `NONE` leaves CUDA what it sees.
-    """
+    """Wait for one of `gpus` that no other training of this user holds, and let CUDA see only that one."""
     folder = _folder()
     while True:
         for gpu in gpus:
-            with (folder / gpu.replace("/", "-")).open("a") as lock:
+            name = NONE if gpu == UNKNOWN else gpu.replace("/", "-")
+            with (folder / name).open("a") as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     continue
-                if gpu != NONE:
-                    os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+                os.environ["CUDA_VISIBLE_DEVICES"] = "" if gpu == NONE else gpu
+                if gpu == UNKNOWN:
+                    del os.environ["CUDA_VISIBLE_DEVICES"]
                 yield gpu
                 return
         time.sleep(0.5)

@@ -27,7 +27,7 @@ class Local:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.gpus = folder, launch_gpu.visible()
-        self.capacity = max(len(self.gpus), 1)
+        self.capacity = len(self.gpus)
         self._jobs: dict[str, Any] = {}
 
     def submit(self, jobs: Sequence[TrainingJob]) -> list[str]:
@@ -36,8 +36,8 @@ class Local:
 
         executor = LocalExecutor(self.folder, max_num_timeout=1_000_000)
         executor.update_parameters(timeout_min=_YEAR_MINUTES, stderr_to_stdout=True)
-        # submitit shows all jobs the same GPUs; each takes one of its own when it starts.
-        made = executor.submit_array([replace(job, gpus=self.gpus or (launch_gpu.NONE,)) for job in jobs])
+        # submitit hides all GPUs from a job; each takes one of its own when it starts.
+        made = executor.submit_array([replace(job, gpus=self.gpus) for job in jobs])
         self._jobs.update({str(job.job_id): job for job in made})
         return [str(job.job_id) for job in made]
 

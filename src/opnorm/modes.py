@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 def prepare_torch(threads: int) -> None:
     """Use so many threads of the CPU, and all digits of float32, in this process.
 
-    Some GPUs' convolutions would round their inputs to ten bits: measurements are in float32, and the accuracies by
-    which trainings are compared are measurements too.
+    Some GPUs' convolutions, and where the environment says so matrix products, would round their inputs to ten bits:
+    measurements are in float32, and the accuracies by which trainings are compared are measurements too.
     """
     torch.set_num_threads(threads)
     torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 @contextmanager

@@ -205,8 +205,12 @@ def _dense(jacobian: Jacobian) -> Tensor:
 def _parts(J: Tensor) -> tuple[Tensor, ...]:
     """The batch in pieces that bound the memory of what is computed for each."""
     _, d, n = J.shape
-    elements = _ELEMENTS_ON_GPU if J.is_cuda else _ELEMENTS
-    return torch.split(J, max(1, elements // (max(d, _STARTS) * n)))
+    return torch.split(J, max(1, _elements(J) // (max(d, _STARTS) * n)))
+
+
+def _elements(J: Tensor) -> int:
+    """How many numbers may be in memory at once beside J."""
+    return _ELEMENTS_ON_GPU if J.is_cuda else _ELEMENTS
 
 
 def _solver(d: int, n: int, p: float, q: float) -> _Solver:
@@ -341,7 +345,7 @@ def _best_signs(M: Tensor, r: float) -> Tensor:
     b, k, m = M.shape
     G = _gram(M) if r == 2.0 else None
     best, best_value = M.new_ones(b, k), M.new_full((b,), -math.inf)
-    for signs in _sign_vectors(k, max(1, _ELEMENTS // (b * (m if G is None else k))), M):
+    for signs in _sign_vectors(k, max(1, _elements(M) // (b * (m if G is None else k))), M):
         # For r = 2 the square will do.
         values = torch.linalg.vector_norm(signs @ M, r, dim=2) if G is None else (signs @ G * signs).sum(2)
         value, index = values.max(1)

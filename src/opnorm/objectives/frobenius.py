@@ -44,8 +44,8 @@ class Frobenius(Objective):
         B, d = z.shape
         Q = torch.eye(d, dtype=z.dtype, device=z.device).expand(B, d, d)
         if 0 < self.projections < d:
-            Q = torch.linalg.qr(
-                torch.randn(B, d, self.projections, generator=generator, dtype=z.dtype, device=z.device)
-            ).Q
+            G = torch.randn(B, d, self.projections, generator=generator, dtype=z.dtype, device=z.device)
+            # On a GPU they would be decomposed one after the other.
+            Q = torch.linalg.qr(G.cpu()).Q.to(z.device)
         coins = torch.rand(B, 1, Q.shape[2], generator=generator, device=z.device) < 0.5
         return torch.where(coins, Q, -Q).permute(2, 0, 1)
