@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -462,13 +463,46 @@ def test_a_misspelt_loss_is_named_with_the_right_one() -> None:
     ("epsilon", -0.1), ("epsilon", math.nan), ("epsilon", math.inf), ("epsilon", "0.1"), ("epsilon", True),
     ("iterations", -1), ("iterations", 1.5), ("iterations", "3"), ("iterations", True),
     ("step_size", 0.0), ("step_size", -1.0), ("step_size", math.nan), ("step_size", True),
-    ("bounds", (1.0, 0.0)), ("bounds", (0.0, 0.0)), ("bounds", (math.nan, 1.0)),
+    ("bounds", (1.0, 0.0)), ("bounds", (0.0, 0.0)), ("bounds", (math.nan, 1.0)), ("bounds", (0.0,)),
+    ("bounds", (0.0, 0.5, 1.0)), ("bounds", ("0", "1")),
 ])  # fmt: skip
 def test_an_impossible_threat_model_is_refused_by_key(key: str, bad: object) -> None:
     good = {"norm": 2.0, "epsilon": 0.5, "iterations": 10}
     ThreatModel(**good)
     with pytest.raises(SettingsError, match=f"^{key}: "):
         ThreatModel(**{**good, key: bad})
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    given = ThreatModel(np.float32(2), np.float32(0.5), np.int64(10), np.float64(0.25), [np.int64(0), 1])  # type: ignore[arg-type]
+    assert given == ThreatModel(2.0, 0.5, 10, 0.25)
+    assert hash(given) == hash(ThreatModel(2.0, 0.5, 10, 0.25))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+def test_labels_may_be_of_any_whole_type(dtype: torch.dtype) -> None:
+    model, x, y = network(nn.ReLU), gaussian(0, 3, 6), torch.tensor([0, 1, 3])
+    threat = ThreatModel(2.0, 0.5, 3, bounds=None)
+    assert torch.equal(attack(model, x, y.to(dtype), threat)[0], attack(model, x, y, threat)[0])
+
+
+def test_what_cannot_be_attacked_is_refused() -> None:
+    model, x, y = network(nn.ReLU), gaussian(0, 3, 6), torch.tensor([0, 1, 3])
+    threat = ThreatModel(2.0, 0.5, 3, bounds=None)
+    with pytest.raises(SettingsError, match="labels are whole numbers"):
+        attack(model, x, y.float(), threat)
+    with pytest.raises(SettingsError, match="start: up to .* outside the ball of radius 0.5"):
+        attack(model, x, y, threat, start=x + 1.0)
+    with torch.inference_mode(), pytest.raises(SettingsError, match="inference_mode"):
+        attack(model, x, y, threat)
+
+
+def test_nothing_that_comes_back_has_a_graph() -> None:
+    model, y = network(nn.ReLU), torch.tensor([0, 1, 3])
+    x = gaussian(0, 3, 6).requires_grad_()
+    for rescore in (False, True):
+        found, _ = attack(model, x, y, ThreatModel(2.0, 0.5, 2, bounds=None), start=x + 0.01, rescore=rescore)
+        assert not found.requires_grad
 
 
 def test_step_size_defaults_to_twice_the_radius_over_the_iterations() -> None:

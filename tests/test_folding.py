@@ -86,9 +86,44 @@ def test_layers_that_somebody_watches_are_not_folded() -> None:
     assert len(norms(twin)) == 1
 
 
+def test_a_layer_may_be_in_a_chain_more_than_once() -> None:
+    relu, half = nn.ReLU(), nn.Conv2d(1, 1, 3, padding=1)
+    chain = nn.Sequential(nn.Sequential(half, relu, half, relu), half, relu).eval()
+    x = torch.rand(2, 1, 8, 8)
+    assert torch.equal(folded(chain)(x), chain(x))
+
+
 def test_other_layers_between_are_kept() -> None:
     chain = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.BatchNorm2d(2)).eval()
     assert [type(layer) for layer in folded(chain)] == [nn.Conv2d, nn.ReLU, nn.BatchNorm2d]
+
+
+class Apart(nn.Module):
+    """Takes its chains apart: by position, by name, and in a loop with a connection around each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+        self.named = nn.Sequential()
+        self.named.add_module("convolution", nn.Conv2d(2, 2, 3, padding=1))
+        self.named.add_module("norm", nn.BatchNorm2d(2))
+        self.blocks = nn.Sequential(*(nn.Sequential(nn.Conv2d(2, 2, 3, padding=1), nn.ReLU()) for _ in range(2)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem[1](self.stem[0](x).square())
+        x = self.named.norm(self.named.convolution(x).sin())
+        for block in self.blocks:
+            x = x + block(x)
+        return x.flatten(1)
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_a_module_that_takes_chains_apart_is_left_as_it_is(within: bool) -> None:
+    apart = Apart().eval()
+    apart.stem[1].running_mean.fill_(1.0)
+    model = nn.Sequential(nn.Identity(), apart) if within else apart
+    x = torch.rand(2, 1, 8, 8)
+    assert torch.equal(folded(model)(x), model(x))
 
 
 def test_precision_is_kept() -> None:

@@ -166,6 +166,47 @@ def test_training_mode_is_refused(net: Net, x: Tensor, part: str) -> None:
             InputJacobian(function, x)
 
 
+def test_a_coupled_network_is_refused_however_it_is_called() -> None:
+    norm = nn.BatchNorm1d(2)
+    with pytest.raises(SettingsError, match="couples the examples"):
+        InputJacobian(lambda x: norm(x), torch.rand(3, 2))
+    assert torch.equal(norm.running_mean, torch.zeros(2))  # type: ignore[arg-type]
+
+
+def test_where_there_are_no_gradients_it_is_refused(net: Net, x: Tensor) -> None:
+    with torch.inference_mode(), pytest.raises(SettingsError, match="inference_mode"):
+        InputJacobian(net, x)
+
+
+def test_compiled_networks_are_refused(net: Net, x: Tensor) -> None:
+    with pytest.raises(SettingsError, match="compiled"):
+        InputJacobian(torch.compile(net), x)
+    net.compile()
+    with pytest.raises(SettingsError, match="compiled"):
+        InputJacobian(net, x)
+    assert InputJacobian(net.forward, x).shape[0] == 3
+
+
+def test_attention_has_products_in_both_directions() -> None:
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).double().eval()
+    jacobian = InputJacobian(lambda x: layer(x).flatten(1), torch.rand(2, 3, 4, dtype=torch.float64))
+    v = torch.rand(2, 12, dtype=torch.float64)
+    torch.testing.assert_close(jacobian.matvec(v), DenseOperator(jacobian.dense()).matvec(v), rtol=0.0, atol=ROUNDING)
+
+
+def test_an_empty_batch_has_an_empty_jacobian(net: Net, x: Tensor) -> None:
+    jacobian = InputJacobian(net, x[:0])
+    assert jacobian.shape == (0, 5, 32)
+    assert jacobian.dense().shape == (0, 5, 32)
+
+
+@pytest.mark.parametrize("chunk_size", [0, -1, 2.5])
+def test_a_chunk_size_that_is_no_count_is_refused(net: Net, x: Tensor, chunk_size: int) -> None:
+    with pytest.raises(SettingsError, match="chunk_size"):
+        InputJacobian(net, x).dense(chunk_size)
+
+
 def test_outputs_that_are_not_vectors_are_refused(x: Tensor) -> None:
     with pytest.raises(SettingsError, match=r"\(3, 2, 4, 4\)"):
         InputJacobian(lambda x: 2.0 * x, x)

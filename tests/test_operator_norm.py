@@ -351,6 +351,47 @@ def test_iterates_are_shaped_like_the_start() -> None:
     assert torch.equal(shaped.maximizer.flatten(1), flat.maximizer)
 
 
+@pytest.mark.parametrize(("d", "n"), [(3, 5), (20, 30)])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_example_that_is_not_finite_spoils_no_other(d: int, n: int, bad: float, dtype: torch.dtype) -> None:
+    J = gaussian(30, 3, d, n).to(dtype)
+    good = J[[0, 2]].clone()
+    J[1, 2, 3] = bad
+    for p, q in reference.TABLE_1:
+        found, alone = operator_norm.operator_norm(J, p, q), operator_norm.operator_norm(good, p, q)
+        for name in ("value", "upper", "maximizer"):
+            of_all = getattr(found, name)
+            assert of_all[1].isnan().all(), (p, q, name)
+            assert of_all[[0, 2]].isfinite().all()
+        # Random starts differ.
+        torch.testing.assert_close(found.value[[0, 2]], alone.value, rtol=0.05, atol=0.0)
+    results = [singular_values(J), *singular_vectors(J)]
+    for of_all, alone in zip(results, [singular_values(good), *singular_vectors(good)], strict=True):
+        assert of_all[1].isnan().all()
+        assert torch.equal(of_all[[0, 2]], alone)
+
+
+@pytest.mark.parametrize(("p", "q"), [*reference.TABLE_1, (3.0, 3.0)])
+@pytest.mark.parametrize(("d", "n"), [(3, 4), (20, 30)])
+def test_an_empty_batch_has_no_norms(p: float, q: float, d: int, n: int) -> None:
+    result = operator_norm.operator_norm(torch.zeros(0, d, n), p, q)
+    assert (result.value.shape, result.upper.shape, result.maximizer.shape) == ((0,), (0,), (0, n))
+    assert singular_values(torch.zeros(0, d, n)).shape == (0, d)
+    run = power_method(DenseOperator(torch.zeros(0, d, n)), p, q, iterations=2, start=torch.zeros(0, n))
+    assert run.value.shape == (0,)
+
+
+def test_whole_numbers_are_refused() -> None:
+    for function in (
+        singular_values,
+        singular_vectors,
+        lambda J: operator_norm.operator_norm(J, 2.0, 2.0),
+    ):
+        with pytest.raises(SettingsError, match=r"int64, which holds no fractions"):
+            function(torch.tensor([[[1, 2], [3, 4]]]))
+
+
 @pytest.mark.parametrize("shape", [(2, 3), (1, 4), (3,), ()])
 def test_a_start_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(SettingsError, match=r"^start: of shape .* where the operator takes \(2, 4\)"):

@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.profiler import ProfilerActivity, profile
 
 from opnorm import models
+from opnorm.errors import SettingsError
 from opnorm.jacobian import InputJacobian
 from opnorm.modes import precision
 from opnorm.second_derivatives import cheap_second_derivatives
@@ -41,7 +42,7 @@ def norms() -> list[nn.Module]:
     with torch.no_grad():
         affine.weight.copy_(torch.randn(4, generator=generator))
         affine.bias.copy_(torch.randn(4, generator=generator))
-    return [plain, affine, nn.BatchNorm2d(4, track_running_stats=False)]
+    return [plain, affine]
 
 
 def products(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -69,13 +70,41 @@ def test_values_and_derivatives_are_those_of_torch(layer: nn.Module, size: tuple
         torch.testing.assert_close(found, expected, rtol=0.0, atol=ROUNDING)
 
 
-def test_training_mode_is_torchs_own() -> None:
-    ours, theirs = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
-    x = torch.randn(3, 4, 5, 5)
+@pytest.mark.parametrize("layer", [nn.BatchNorm2d(4), nn.BatchNorm2d(4, track_running_stats=False).eval()], ids=str)
+def test_statistics_of_the_batch_are_refused_before_they_are_taken(layer: nn.BatchNorm2d) -> None:
+    with cheap_second_derivatives(), pytest.raises(SettingsError, match="couples the examples"):
+        layer(torch.randn(3, 4, 5, 5))
+    if layer.running_mean is not None:
+        assert torch.equal(layer.running_mean, torch.zeros(4))
+
+
+def _kernel_of_input(x: Tensor) -> Tensor:
+    kernel = x.mean((2, 3))[:, :, None, None].expand(len(x), 4, 3, 3).tanh()
+    return F.conv2d(x.reshape(1, -1, *x.shape[2:]), kernel, groups=len(x)).flatten(1)
+
+
+def _norm_of_input(x: Tensor) -> Tensor:
+    one = x.new_ones(x.shape[1])
+    return F.batch_norm(x, 0.0 * one, one, weight=x.mean((0, 2, 3)), bias=x.amax((0, 2, 3)))
+
+
+@pytest.mark.parametrize("function", [_kernel_of_input, _norm_of_input])
+def test_weights_that_are_computed_are_differentiated(function: Callable[[Tensor], Tensor]) -> None:
+    x = torch.randn(1, 4, 5, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+    def cheap(x: Tensor) -> Tensor:
+        with cheap_second_derivatives():
+            return function(x)
+
+    for found, expected in zip(products(cheap, x), products(function, x), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0.0, atol=ROUNDING)
+
+
+def test_arguments_may_be_named() -> None:
+    x, weight = torch.randn(1, 3, 5, 5), torch.randn(2, 3, 3, 3)
     with cheap_second_derivatives():
-        y = ours(x)
-    assert torch.equal(y, theirs(x))
-    assert torch.equal(ours.running_mean, theirs.running_mean)  # type: ignore[arg-type]
+        assert torch.equal(F.conv2d(input=x, weight=weight), F.conv2d(x, weight))
+        assert F.batch_norm(input=x, running_mean=torch.zeros(3), running_var=torch.ones(3)).shape == x.shape
 
 
 def test_outside_the_context_nothing_is_different() -> None:

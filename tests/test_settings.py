@@ -12,7 +12,7 @@ import yaml
 
 from opnorm import figures
 from opnorm.errors import SettingsError
-from opnorm.settings import Experiment, TrainingSettings
+from opnorm.settings import Experiment, Optimization, TrainingSettings
 from opnorm.threat_model import ThreatModel
 
 ROOT = Path(__file__).parents[1]
@@ -168,6 +168,12 @@ def test_both_solvers_and_all_mixtures_have_the_weight_of_data_dependent_snr(nam
     assert {method.options["weight"] for method in same} == {expected}
     # It is chosen once.
     assert not {method.name for method in same}.intersection(found.selection.matches)
+
+
+@pytest.mark.parametrize(("key", "name"), [("schedule", "one-cycle"), ("optimizer", "lion"), ("precision", "float16")])
+def test_a_training_of_another_name_is_refused_without_a_schema_too(key, name):
+    with pytest.raises(SettingsError, match=rf"training\.{key}: unknown name '{name}'"):
+        Optimization(epochs=1, batch_size=10, learning_rate=0.1, **{key: name})
 
 
 def test_training_settings_survive_the_way_through_snakemake():

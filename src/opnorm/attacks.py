@@ -12,11 +12,15 @@ from torch import Tensor, nn
 from opnorm import lp
 from opnorm.errors import SettingsError
 from opnorm.folding import folded
-from opnorm.modes import evaluation
+from opnorm.modes import evaluation, refuse_inference_mode
 from opnorm.options import resolve
 from opnorm.threat_model import ThreatModel
 
 __all__ = ["CrossEntropy", "LogitDistance", "Margin", "ThreatModel", "projected_gradient_ascent"]
+
+
+# How far outside the ball a start may be for rounding, relative to the radius.
+_BESIDE_THE_BALL = 1e-3
 
 
 class AttackLoss(Protocol):
@@ -130,7 +134,8 @@ def projected_gradient_ascent(
 
     The network is looked at in evaluation mode and left exactly as it was. A step of infinite size is the
     power-method limit of Theorem 1: the iterate is the ball's maximiser of the current gradient. Where the gradient
-    is exactly zero the iterate stays.
+    is exactly zero the iterate stays. In l1 each step goes, as Eq. 16 has it, into the pixel of largest gradient alone,
+    and is lost where that one is at its bound already: with bounds such an attack is a weak one.
 
     Args:
         model: inputs (B, ...) -> logits (B, d).
@@ -150,11 +155,14 @@ def projected_gradient_ascent(
         Tensor like `x`, inside the ball (up to rounding) and inside the bounds.
 
     Raises:
-        SettingsError: an unknown loss; neither `generator` nor `start`; `y` or `start` of another shape; an `x` outside
-            the bounds, whose pixels would leave the ball on their way there.
+        SettingsError: an unknown loss; neither `generator` nor `start`; `y` or `start` of another shape, labels that
+            are no whole numbers; a `start` outside the ball, or an `x` outside the bounds, whose pixels would leave the
+            ball on their way there; `torch.inference_mode` is on.
     """
+    refuse_inference_mode()
     make = resolve(REGISTRY, "attack loss", loss) if isinstance(loss, str) else loss
     _check(x, y, threat, start)
+    x, y = x.detach(), y.long()
     with evaluation(model):
         # A compiler folds by itself.
         network = folded(model) if model._compiled_call_impl is None else model
@@ -163,7 +171,7 @@ def projected_gradient_ascent(
             attack_loss = make(y, network(x) if getattr(make, "needs_clean_logits", True) else x.new_empty(0))
         ascent = _Ascent(network, x, threat, attack_loss)
         if start is not None:
-            delta = start - x
+            delta = start.detach() - x
         elif generator is not None:
             delta = lp.sample_ball(x, threat.norm, threat.epsilon, generator)
         else:
@@ -174,8 +182,14 @@ def projected_gradient_ascent(
 def _check(x: Tensor, y: Tensor, threat: ThreatModel, start: Tensor | None) -> None:
     if y.shape != x.shape[:1]:
         raise SettingsError(f"y: {tuple(y.shape)} labels for {len(x)} inputs; one each, ({len(x)},), is needed")
-    if start is not None and start.shape != x.shape:
-        raise SettingsError(f"start: of shape {tuple(start.shape)}, where x has {tuple(x.shape)}")
+    if y.is_floating_point():
+        raise SettingsError(f"y: of {y.dtype}; labels are whole numbers")
+    if start is not None:
+        if start.shape != x.shape:
+            raise SettingsError(f"start: of shape {tuple(start.shape)}, where x has {tuple(x.shape)}")
+        furthest = float(lp.norm((start - x).detach(), threat.norm).amax()) if x.numel() else 0.0
+        if furthest > threat.epsilon * (1.0 + _BESIDE_THE_BALL):
+            raise SettingsError(f"start: up to {furthest:g} away from x, outside the ball of radius {threat.epsilon:g}")
     if threat.bounds is not None and x.numel():
         lowest, highest = torch.stack(x.detach().aminmax()).tolist()
         if not (threat.bounds[0] <= lowest and highest <= threat.bounds[1]):
@@ -187,7 +201,7 @@ def _check(x: Tensor, y: Tensor, threat: ThreatModel, start: Tensor | None) -> N
 
 class _Ascent:
     def __init__(self, model: nn.Module, x: Tensor, threat: ThreatModel, loss: AttackLoss) -> None:
-        self.model, self.x, self.threat, self.loss = model, x.detach(), threat, loss
+        self.model, self.x, self.threat, self.loss = model, x, threat, loss
         self.best = self.x
         self.best_value = torch.full((len(x),), -math.inf, device=x.device, dtype=x.dtype)
 

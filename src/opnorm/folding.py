@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from itertools import chain
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
@@ -18,17 +18,21 @@ Module = TypeVar("Module", bound=nn.Module)
 def folded(model: Module) -> Module:
     """A copy of `model` that computes the same up to rounding, without a BatchNorm next to a convolution.
 
-    Folded are neighbours in an `nn.Sequential`, where the BatchNorm is in evaluation mode and neither has hooks. All
-    else is shared with the original, whose weights should not change while the copy is used. Gradients flow to the
-    inputs, not to weights that were folded. The copy is not compiled.
+    Folded are neighbours in an `nn.Sequential` that is called as a whole, where the BatchNorm is in evaluation mode and
+    neither has hooks: `model` itself, its members, and the members that a module's attribute `chains` names. A module
+    that does not name them may take a Sequential apart, and is left as it is. All else is shared with the original,
+    whose weights should not change while the copy is used. Gradients flow to the inputs, not to weights that were
+    folded. The copy is not compiled.
 
     Args:
         model: any network; of one in training mode nothing is folded.
     """
-    children = {name: child if child is None else folded(child) for name, child in model._modules.items()}
-    if type(model) is nn.Sequential:
-        layers = chain.from_iterable(_links(child) for child in children.values() if child is not None)
+    children: dict[str, nn.Module | None] = dict(model._modules)
+    if _is_chain(model):
+        layers = chain.from_iterable(_links(folded(child)) for child in model)
         children = {str(index): layer for index, layer in enumerate(_fused(layers))}
+    for name in getattr(model, "chains", ()):
+        children[name] = folded(getattr(model, name))
     twin = copy.copy(model)
     twin._modules = children
     return twin
@@ -36,7 +40,11 @@ def folded(model: Module) -> Module:
 
 def _links(module: nn.Module) -> Iterable[nn.Module]:
     """The members of a chain within a chain; of anything else itself."""
-    return module.children() if type(module) is nn.Sequential and not _is_watched(module) else [module]
+    return module if _is_chain(module) and not _is_watched(module) else [module]
+
+
+def _is_chain(module: nn.Module) -> TypeGuard[nn.Sequential]:
+    return type(module) is nn.Sequential
 
 
 def _fused(layers: Iterable[nn.Module]) -> list[nn.Module]:

@@ -7,9 +7,11 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from opnorm import memory
 from opnorm.errors import SettingsError
+from opnorm.modes import refuse_inference_mode
 from opnorm.second_derivatives import cheap_second_derivatives
 
 __all__ = ["DenseOperator", "InputJacobian", "LinearOperator"]
@@ -76,7 +78,7 @@ class InputJacobian:
 
     Args:
         function: (B, *shape) -> (B, d), examples not coupled: a module in evaluation mode, a method of one, or any
-            other callable.
+            other callable. `dense` calls it on several times the batch where it takes several rows at once.
         inputs: (B, *shape); unchanged as long as the object is used.
 
     Attributes:
@@ -85,14 +87,18 @@ class InputJacobian:
         shape: (B, d, n) with n the number of entries of one input.
 
     Raises:
-        SettingsError: the model, or a part of it, is in training mode; the outputs are not (B, d).
+        SettingsError: the model, or a part of it, is in training mode, or compiled; the outputs are not (B, d);
+            `torch.inference_mode` is on.
     """
 
     def __init__(self, function: Callable[[Tensor], Tensor], inputs: Tensor) -> None:
+        refuse_inference_mode()
         _refuse_training_mode(function)
+        _refuse_compiled(function)
         self._function = function
         self._x = inputs.detach().requires_grad_()
-        with torch.enable_grad(), cheap_second_derivatives():
+        # Of torch's ways to compute attention, this one's derivative can be differentiated.
+        with torch.enable_grad(), cheap_second_derivatives(), sdpa_kernel(SDPBackend.MATH):
             self._y = function(self._x)
         if self._y.ndim != 2 or len(self._y) != len(inputs):
             raise SettingsError(f"function: outputs of shape {tuple(self._y.shape)} are not ({len(inputs)}, d)")
@@ -104,7 +110,7 @@ class InputJacobian:
     def shape(self) -> tuple[int, int, int]:
         """(B, d, n)."""
         B, d = self.outputs.shape
-        return B, d, self.inputs[0].numel()
+        return B, d, self.inputs.shape[1:].numel()
 
     def matvec(self, v: Tensor) -> Tensor:
         """J v (B, d), of v (B, n) or shaped like the inputs."""
@@ -133,11 +139,11 @@ class InputJacobian:
                 memory, and goes lower where it has to.
 
         Raises:
-            SettingsError: a chunk size below 1.
+            SettingsError: a chunk size that is not a whole number of at least 1.
             MemoryShortageError: a chunk size above 1 that does not fit in memory.
         """
         B, d, n = self.shape
-        if chunk_size is not None and chunk_size < 1:
+        if chunk_size is not None and not (isinstance(chunk_size, int) and chunk_size >= 1):
             raise SettingsError(f"chunk_size: {chunk_size} is not a whole number of at least 1")
         size = _rows_at_once(self.inputs, d) if chunk_size is None else chunk_size
         J = self.outputs.new_zeros(B, d, n)
@@ -183,6 +189,12 @@ def _refuse_training_mode(function: Callable[[Tensor], Tensor]) -> None:
             f"{type(module).__name__} is in training mode, where BatchNorm couples the examples of a batch: "
             "there is no Jacobian per example. Call .eval() first"
         )
+
+
+def _refuse_compiled(function: Callable[[Tensor], Tensor]) -> None:
+    # What torch.compile returns keeps the network under this name; Module.compile leaves the network in place.
+    if hasattr(function, "_orig_mod") or getattr(function, "_compiled_call_impl", None) is not None:
+        raise SettingsError("function: it is compiled, and such code can be differentiated only once; compile a copy")
 
 
 def _rows_at_once(inputs: Tensor, d: int) -> int:

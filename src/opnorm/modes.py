@@ -11,6 +11,8 @@ import torch
 import torch.autograd.forward_ad as forward_ad
 from torch import Tensor, nn
 
+from opnorm.errors import SettingsError
+
 if TYPE_CHECKING:
     from opnorm.models.classifier import Classifier
 
@@ -24,6 +26,16 @@ def prepare_torch(threads: int) -> None:
     torch.set_num_threads(threads)
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def refuse_inference_mode() -> None:
+    """Where there are no gradients, and none can be asked for, every Jacobian would be zero.
+
+    Raises:
+        SettingsError: in `torch.inference_mode()`.
+    """
+    if torch.is_inference_mode_enabled():
+        raise SettingsError("torch.inference_mode() leaves no gradients to attacks and Jacobians: use torch.no_grad()")
 
 
 @contextmanager

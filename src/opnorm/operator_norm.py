@@ -2,7 +2,8 @@
 
 A norm with a closed form is computed by it. The others are NP-hard: a small one is found by enumeration, a large one
 is estimated from below by the power method (Eq. 12) and bounded from above by a certificate. Which of these happened
-is in the result. Nothing here is differentiated; everything is per example of a batch.
+is in the result. Nothing here is differentiated; everything is per example of a batch, and NaN for an example whose
+Jacobian is not finite.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ def operator_norm(jacobian: Jacobian, p: float, q: float, *, generator: torch.Ge
         Values and maximisers in the dtype of the Jacobian, computed in float64; an upper bound is rounded upwards.
 
     Raises:
-        SettingsError: an exponent below 1 or not a number.
+        SettingsError: an exponent below 1 or not a number; a Jacobian of whole numbers.
     """
     J = _dense(jacobian)
     _, d, n = J.shape
@@ -149,7 +150,7 @@ def power_method(
     if not step_size > 0.0:
         raise SettingsError(f"step_size: {step_size!r} is not a number above 0")
     b, _, n = operator.shape
-    if start.shape[:1] != (b,) or start[0].numel() != n:
+    if start.shape[:1] != (b,) or start.shape[1:].numel() != n:
         raise SettingsError(f"start: of shape {tuple(start.shape)}, where the operator takes ({b}, {n})")
     dual_of_q = lp.dual_exponent(q)
     v = previous = start
@@ -171,11 +172,15 @@ def singular_values(jacobian: Jacobian) -> Tensor:
     their absolute error is about sqrt(2.2e-16) = 1.5e-8 of the largest, below float32's own resolution of it.
     """
     J = _dense(jacobian)
-    if J.dtype == torch.float64:
-        singular: Tensor = torch.linalg.svdvals(J)
-        return singular
-    squares = torch.cat([torch.linalg.eigvalsh(_gram(_wide(part.double()))) for part in _parts(J)])
-    return squares.clamp(min=0.0).sqrt().flip(1).to(J.dtype)
+    found = []
+    for part in _parts(J):
+        A, finite = _finite(part)
+        if J.dtype == torch.float64:
+            S = torch.linalg.svdvals(A)
+        else:
+            S = torch.linalg.eigvalsh(_gram(_wide(A.double()))).clamp(min=0.0).sqrt().flip(1)
+        found.append(_nan_unless(finite, S))
+    return torch.cat(found).to(J.dtype)
 
 
 @torch.no_grad()
@@ -189,17 +194,31 @@ def singular_vectors(jacobian: Jacobian) -> tuple[Tensor, Tensor, Tensor]:
         U (B, d, r), S (B, r), Vh (B, r, n) in the dtype of the Jacobian.
     """
     J = _dense(jacobian)
-    if J.dtype == torch.float64:
-        U, S, Vh = torch.linalg.svd(J, full_matrices=False)
-        return U, S, Vh
-    parts = [_decomposed(part.double()) for part in _parts(J)]
+    parts = []
+    for part in _parts(J):
+        A, finite = _finite(part)
+        decomposed = torch.linalg.svd(A, full_matrices=False) if J.dtype == torch.float64 else _decomposed(A.double())
+        parts.append([_nan_unless(finite, factor) for factor in decomposed])
     U, S, Vh = (torch.cat(factors).to(J.dtype) for factors in zip(*parts, strict=True))
     return U, S, Vh
 
 
 def _dense(jacobian: Jacobian) -> Tensor:
-    matrix = jacobian if isinstance(jacobian, Tensor) else jacobian.dense()
-    return DenseOperator(matrix).matrix
+    matrix = DenseOperator(jacobian if isinstance(jacobian, Tensor) else jacobian.dense()).matrix
+    if not matrix.is_floating_point():
+        raise SettingsError(f"jacobian: of {matrix.dtype}, which holds no fractions; convert it with .float()")
+    return matrix
+
+
+def _finite(J: Tensor) -> tuple[Tensor, Tensor]:
+    """J (b, d, n) with zeros in place of the examples that are not finite, and which are (b,)."""
+    finite = J.isfinite().flatten(1).all(1)
+    return torch.where(finite[:, None, None], J, 0.0), finite
+
+
+def _nan_unless(finite: Tensor, result: Tensor) -> Tensor:
+    """`result` (b, ...), NaN for the examples that are not `finite` (b,)."""
+    return torch.where(lp.per_example(finite, result), result, math.nan)
 
 
 def _parts(J: Tensor) -> tuple[Tensor, ...]:
@@ -233,15 +252,16 @@ def _solver(d: int, n: int, p: float, q: float) -> _Solver:
 
 
 def _operator_norm(solve: _Solver, J: Tensor, p: float, q: float, generator: torch.Generator) -> OperatorNorm:
+    J, finite = _finite(J)
     A, scale = _scaled(J)
     v, upper = solve(A, p, q, generator)
     # Any v is a maximiser of J = 0, but only a unit vector is a unit vector.
     v = lp.first_axis_if_zero(v)
     value = lp.norm(DenseOperator(A).matvec(v), q)
     rounded = (scale * value).to(J.dtype)
-    if upper is None:
-        return OperatorNorm(rounded, rounded, v.to(J.dtype), exact=True)
-    return OperatorNorm(rounded, _rounded_up(scale * torch.maximum(upper, value), J.dtype), v.to(J.dtype), exact=False)
+    bound = rounded if upper is None else _rounded_up(scale * torch.maximum(upper, value), J.dtype)
+    value, bound, v = (_nan_unless(finite, result) for result in (rounded, bound, v.to(J.dtype)))
+    return OperatorNorm(value, bound, v, exact=upper is None)
 
 
 def _rounded_up(bound: Tensor, dtype: torch.dtype) -> Tensor:
@@ -325,7 +345,7 @@ def _infinity_to_one(A: Tensor, p: float, q: float, generator: torch.Generator) 
 
 def _general(A: Tensor, p: float, q: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     u = torch.randn(len(A), _STARTS, A.shape[1], generator=generator, dtype=A.dtype, device=A.device)
-    starts = lp.dual_vector(_Repeated(A, _STARTS).rmatvec(u), p).view(len(A), _STARTS, -1)
+    starts = lp.dual_vector(_Repeated(A, _STARTS).rmatvec(u), p).view(len(A), _STARTS, A.shape[2])
     return _best_of(A, p, q, starts), _crude(A, p, q)
 
 
@@ -345,7 +365,7 @@ def _best_signs(M: Tensor, r: float) -> Tensor:
     b, k, m = M.shape
     G = _gram(M) if r == 2.0 else None
     best, best_value = M.new_ones(b, k), M.new_full((b,), -math.inf)
-    for signs in _sign_vectors(k, max(1, _elements(M) // (b * (m if G is None else k))), M):
+    for signs in _sign_vectors(k, max(1, _elements(M) // (max(b, 1) * (m if G is None else k))), M):
         # For r = 2 the square will do.
         values = torch.linalg.vector_norm(signs @ M, r, dim=2) if G is None else (signs @ G * signs).sum(2)
         value, index = values.max(1)
@@ -373,10 +393,10 @@ class _Repeated:
         return b * self.times, d, n
 
     def matvec(self, v: Tensor) -> Tensor:
-        return (v.view(len(self.A), self.times, -1) @ self.A.mT).flatten(0, 1)
+        return (v.view(len(self.A), self.times, self.A.shape[2]) @ self.A.mT).flatten(0, 1)
 
     def rmatvec(self, u: Tensor) -> Tensor:
-        return (u.view(len(self.A), self.times, -1) @ self.A).flatten(0, 1)
+        return (u.view(len(self.A), self.times, self.A.shape[1]) @ self.A).flatten(0, 1)
 
     def dense(self) -> Tensor:
         return self.A.repeat_interleave(self.times, 0)
@@ -390,8 +410,8 @@ def _best_of(A: Tensor, p: float, q: float, starts: Tensor) -> Tensor:
         S = v.shape[1]
         start = v.flatten(0, 1)
         run = power_method(_Repeated(A, S), p, q, iterations=_ITERATIONS_PER_ROUND, start=start)
-        values, kept = run.value.view(-1, S).topk(min(S, max(_FINALISTS, S // 2)), dim=1)
-        v = _picked(run.maximizer.view(-1, S, A.shape[2]), kept)
+        values, kept = run.value.view(len(A), S).topk(min(S, max(_FINALISTS, S // 2)), dim=1)
+        v = _picked(run.maximizer.view(len(A), S, A.shape[2]), kept)
         risen = values[:, 0] > best * (1.0 + _NEGLIGIBLE)
         best = values[:, 0]
         if not risen.any():

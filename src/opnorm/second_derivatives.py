@@ -16,12 +16,18 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from torch.overrides import TorchFunctionMode
 
+from opnorm.errors import SettingsError
+
 __all__ = ["cheap_second_derivatives"]
 
 
 class cheap_second_derivatives(TorchFunctionMode):  # noqa: N801
-    """Inside this context two-dimensional convolutions and BatchNorm in evaluation mode hold their weights constant,
-    and take the same values as always."""
+    """Inside this context two-dimensional convolutions and BatchNorm in evaluation mode take the same values as always;
+    a cheap second derivative have those whose weights are not computed from something.
+
+    Raises:
+        SettingsError: a BatchNorm takes the statistics of its batch, which couple the examples.
+    """
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None
@@ -35,7 +41,7 @@ def _unchanged(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def _convolution(
-    x: Tensor,
+    input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
     stride: Any = 1,
@@ -43,7 +49,8 @@ def _convolution(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Tensor:
-    if isinstance(padding, str) or x.ndim != 4:
+    x = input
+    if isinstance(padding, str) or x.ndim != 4 or _computed(weight, bias):
         return torch.conv2d(x, weight, bias, stride, padding, dilation, groups)
     device = x.device.type
     if torch.is_autocast_enabled(device):
@@ -56,7 +63,7 @@ def _convolution(
 
 
 def _batch_norm(
-    x: Tensor,
+    input: Tensor,
     running_mean: Tensor | None,
     running_var: Tensor | None,
     weight: Tensor | None = None,
@@ -66,6 +73,12 @@ def _batch_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     if training or running_mean is None or running_var is None:
+        raise SettingsError(
+            "a BatchNorm takes the statistics of its batch, which couples the examples: there is no Jacobian per "
+            "example. Call .eval() first; it needs track_running_stats=True"
+        )
+    x = input
+    if _computed(weight, bias):
         return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
     scale = (running_var + eps).rsqrt()
     if weight is not None:
@@ -73,6 +86,11 @@ def _batch_norm(
     shift = -running_mean * scale if bias is None else bias - running_mean * scale
     shape = (1, -1, *[1] * (x.ndim - 2))
     return torch.addcmul(shift.detach().view(shape), x, scale.detach().view(shape)).to(x.dtype)
+
+
+def _computed(*weights: Tensor | None) -> bool:
+    """Whether the derivative may go through one of `weights`, too."""
+    return any(weight is not None and weight.grad_fn is not None for weight in weights)
 
 
 # torch.conv2d is also torch.nn.functional's.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from opnorm import analysis, datasets, figures, models, objectives, options
 from opnorm.errors import SettingsError
@@ -28,6 +28,11 @@ _TEXTS = ("label", "data_root")
 _OF_METHODS = ("label", "objective", "threat", "group", "seeds")
 
 
+Optimizer = Literal["adam", "adamw", "sgd"]
+Schedule = Literal["one_cycle", "cosine", "constant"]
+Precision = Literal["float32", "bfloat16"]
+
+
 @dataclass(frozen=True)
 class Optimization:
     """How the one training loop runs.
@@ -44,19 +49,26 @@ class Optimization:
         crop_padding: pixels of zero padding before a random crop; 0 for none.
         horizontal_flip: mirror half of the images.
         precision: of the convolutions; weights, norms, losses and every evaluation are in float32.
+
+    Raises:
+        SettingsError: an optimizer, schedule or precision of another name.
     """
 
     epochs: int
     batch_size: int
     learning_rate: float
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
+    optimizer: Optimizer = "adam"
+    schedule: Schedule = "one_cycle"
     warmup: float = 0.2
     momentum: float = 0.9
     weight_decay: float = 0.0
     crop_padding: int = 0
     horizontal_flip: bool = False
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        for name, known in (("optimizer", Optimizer), ("schedule", Schedule), ("precision", Precision)):
+            _known(f"training.{name}", getattr(self, name), get_args(known))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 from opnorm.errors import SettingsError
 
@@ -34,15 +36,20 @@ class ThreatModel:
             raise SettingsError(f"norm: {self.norm!r} is not 1, 2 or inf")
         if not (_is_number(self.epsilon) and 0.0 <= self.epsilon < math.inf):
             raise SettingsError(f"epsilon: {self.epsilon!r} is not a number of at least 0")
-        if not (_is_number(self.iterations) and isinstance(self.iterations, int) and self.iterations >= 0):
+        if not (_is_number(self.iterations) and isinstance(self.iterations, Integral) and self.iterations >= 0):
             raise SettingsError(f"iterations: {self.iterations!r} is not a whole number of at least 0")
         if self.step_size is not None and not (_is_number(self.step_size) and self.step_size > 0.0):
             raise SettingsError(f"step_size: {self.step_size!r} is not a number above 0")
-        if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
+        if self.bounds is not None and not _is_increasing_pair(self.bounds):
             raise SettingsError(f"bounds: {self.bounds!r} is not a pair of increasing numbers")
         # What is named after them is not to depend on how they are spelt.
         object.__setattr__(self, "norm", float(self.norm))
         object.__setattr__(self, "epsilon", float(self.epsilon))
+        object.__setattr__(self, "iterations", int(self.iterations))
+        if self.step_size is not None:
+            object.__setattr__(self, "step_size", float(self.step_size))
+        if self.bounds is not None:
+            object.__setattr__(self, "bounds", (float(self.bounds[0]), float(self.bounds[1])))
 
     @property
     def step(self) -> float:
@@ -53,4 +60,8 @@ class ThreatModel:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    return isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)
+
+
+def _is_increasing_pair(values: Sequence[object]) -> bool:
+    return len(values) == 2 and all(map(_is_number, values)) and values[0] < values[1]  # type: ignore[operator]

@@ -55,7 +55,7 @@ def train(
     test_split: data.Split,
     *,
     seed: int,
-    checkpoints: Path,
+    checkpoints: str | Path,
     device: str = "cpu",
     code: str = "",
     checkpoint_seconds: float = 60.0,
@@ -78,7 +78,7 @@ def train(
         InterruptedTrainingError: SIGINT or SIGTERM came; names the checkpoint that the next call goes on from.
         FileError: a checkpoint cannot be written.
     """
-    run = f"{settings.method.name}, seed {seed}"
+    run, checkpoints = f"{settings.method.name}, seed {seed}", Path(checkpoints)
     made_of = {"test": test_split.digest(), "torch": str(torch.__version__)}
     fingerprint = _plain(_made_by(settings, train_split, seed, code)) | made_of
     with checkpoint.exclusive(checkpoints, tqdm.write), _stop_requests() as stop:

@@ -30,9 +30,11 @@ class Classifier(nn.Module):
     Attributes:
         image_size: height and width of the images that an architecture is made for; None for any.
         precision: what `body` computes in; float32 stands for the inputs' own precision. See `modes.precision`.
+        chains: the members that are called as a whole, whose layers `folding.folded` may join.
     """
 
     image_size: ClassVar[int | None] = None
+    chains: ClassVar[tuple[str, ...]] = ("body",)
 
     def __init__(self, normalise: Normalise, body: nn.Module, linear: nn.Linear) -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -59,6 +59,8 @@ class WideResNet(Classifier):
 
 class Block(nn.Module):
     """x + W_2 r(W_1 r(x)), with r BatchNorm and ReLU; where the shape changes, W_0 r(x) takes the place of x."""
+
+    chains: ClassVar[tuple[str, ...]] = ("residual",)
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
