@@ -309,3 +309,9 @@ def test_a_gpu_agrees(p: float) -> None:
     if p in reference.EXPONENTS:
         for project in (lp.project_ball, lp.project_sphere):
             torch.testing.assert_close(project(x.cuda(), p, 1.0).cpu(), project(x, p, 1.0), rtol=1e-12, atol=0.0)
+
+
+def test_whole_numbers_are_refused_where_they_would_round() -> None:
+    for function in (lp.project_ball, lp.project_sphere):
+        with pytest.raises(SettingsError, match=r"x: of torch\.int64, which holds no fractions"):
+            function(torch.tensor([[3, 4]]), 2.0, 2.9)

@@ -188,6 +188,8 @@ def _largest(flat: Tensor) -> Tensor:
 
 def _column(radius: float | Tensor, x: Tensor) -> Tensor:
     """The radius of each example (B, 1), in the dtype and on the device of x."""
+    if not x.is_floating_point():
+        raise SettingsError(f"x: of {x.dtype}, which holds no fractions; convert it with .float()")
     if isinstance(radius, Tensor):
         return radius.to(x).expand(len(x))[:, None].clone()
     if not radius >= 0.0:
