@@ -8,6 +8,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,16 @@ from scipy import stats
 
 from opnorm import analysis, figures
 from opnorm.analysis import _theorem as analysed_theorem
-from opnorm.claims import evaluation, methods, reductions
+from opnorm.claims import evaluation, methods, reductions, registry
 from opnorm.claims import theorem as claimed_theorem
-from opnorm.claims.cases import compared
-from opnorm.claims.claim import full_name, words
-from opnorm.claims.methods import Context, Method, describe
+from opnorm.claims.cases import compared, each, solvers
+from opnorm.claims.claim import Claim, Measure, Rows, Statistic, full_name, words
+from opnorm.claims.methods import Context, Method, any_method, describe
+from opnorm.claims.reductions import average, value
 from opnorm.claims.registry import CLAIMS, decidable, needed
 from opnorm.claims.run import COLUMNS, write_claims
 from opnorm.claims.verdict import Above, AtMost, Below, Rule, Within
-from opnorm.errors import FileError
+from opnorm.errors import FileError, SettingsError
 from opnorm.options import resolve
 from opnorm.settings import Experiment
 from opnorm.tables import write_parquet
@@ -363,7 +365,7 @@ def test_what_was_not_measured_is_left_out(tmp_path: Path, capsys: pytest.Captur
     for name in NAMES[:2]:
         write_parquet(spectrum(name, PAPER), tmp_path / f"spectrum-{name}.parquet")
         # A grid that does not reach the training epsilon.
-        short = linearity(name, PAPER).query("distance < 1.0").drop(columns="linear")
+        short = linearity(name, PAPER).query("distance < 1.0")
         write_parquet(short, tmp_path / f"linearity-{name}.parquet")
         tables += [(kind, name, 0, tmp_path / f"{kind}-{name}.parquet") for kind in ("spectrum", "linearity")]
     write_claims(tables, context, tmp_path / "claims.csv")
@@ -376,11 +378,52 @@ def test_what_was_not_measured_is_left_out(tmp_path: Path, capsys: pytest.Captur
         "least_linear_adversarially.adversarial",
     ]
     printed = capsys.readouterr().out
-    assert "left out theorem_exact: the experiment lacks its methods or analyses" in printed
+    assert "left out theorem_exact: the experiment lacks the analysis theorem" in printed
     # Two methods, and a correlation needs three.
-    assert "left out sensitivity_tied_to_spectrum: the experiment lacks its methods or analyses" in printed
-    assert "left out more_robust_than_standard.adversarial: robustness of adversarial was not measured" in printed
+    assert "left out sensitivity_tied_to_spectrum: the experiment lacks its methods" in printed
+    assert "left out more_robust_than_standard.adversarial: robustness of adversarial" in printed
+    assert "was not measured" in printed
     assert "left out flat_then_growing.adversarial: nothing was measured" in printed
+
+
+def test_a_column_that_no_table_has_is_a_mistake(tmp_path: Path) -> None:
+    context = Context(METHODS[:2], 2.0, EPSILON, {"spectrum": {}})
+    table = spectrum("standard", PAPER).rename(columns={"singular_value": "singular_valu"})
+    write_parquet(table, tmp_path / "table.parquet")
+    with pytest.raises(SettingsError, match="spectrum has no column 'singular_value'; did you mean singular_valu"):
+        write_claims([("spectrum", "standard", 0, tmp_path / "table.parquet")], context, tmp_path / "claims.csv")
+
+
+def test_a_claim_on_an_unknown_analysis_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    statistic = Statistic("", "spectrum", lambda _: [Measure(Rows("spectrm", "value"), average)], value)
+    monkeypatch.setattr(registry, "CLAIMS", (Claim("mine", "9", "", each(any_method), statistic, Below(0.0)),))
+    with pytest.raises(SettingsError, match="claim mine: unknown analysis 'spectrm'; did you mean spectrum"):
+        list(registry.decidable(Context(METHODS[:2], 2.0, EPSILON, {})))
+
+
+def test_in_another_norm_than_l2_claims_on_l2_lengths_are_not_judged() -> None:
+    analyses = {name: {} for name in analysis.REGISTRY}
+    reasons = registry.undecidable(Context(METHODS, math.inf, LINF_EPSILON, analyses))
+    in_l2 = {name for name, reason in reasons.items() if "radius is one of linf" in reason}
+    assert {"more_linear", "cells_larger", "alignment_above_standard"} <= in_l2
+    assert "input_gradient_misses_more_than_attack" in in_l2
+    assert not in_l2 & registry.undecidable(Context(METHODS, 2.0, EPSILON, analyses)).keys()
+
+
+@pytest.mark.parametrize(("change", "same"), [
+    ({}, True), ({"norm": math.inf}, False), ({"epsilon": 0.5}, False), ({"weight": 2.0}, False), ({"q": 1.0}, False),
+    ({"iterations": 3}, True), ({"p": 2.0}, True),
+])  # fmt: skip
+def test_solvers_are_compared_where_nothing_else_differs(change: dict[str, float], same: bool) -> None:
+    options = {"weight": 1.0, "p": 2.0, "q": 2.0, "solver": "exact", "iterations": 10}
+    exact = Method("exact", "exact", "data_dependent_snr", "main", options, 2.0, EPSILON, 10)
+    ball = {key: value for key, value in change.items() if key in ("norm", "epsilon")}
+    others = {key: value for key, value in change.items() if key not in ball}
+    power = replace(exact, name="power", options={**options, **others, "solver": "power"}, **ball)
+    # The first one that is the same is the one to compare with.
+    other = replace(exact, name="other", options={**options, "weight": 7.0})
+    found = solvers(Context((other, exact, power), 2.0, EPSILON, {}))
+    assert [[method.name for method in of.methods] for of in found] == ([["power", "exact"]] if same else [])
 
 
 @pytest.mark.parametrize(("samples", "verdict"), [(50, "inconclusive"), (100, "supported")])

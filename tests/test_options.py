@@ -89,6 +89,24 @@ def test_wrong_options_are_named_with_what_is_known():
         options.resolve(objectives.REGISTRY, "objective", "standart")
 
 
+def test_a_registry_that_names_what_is_not_there_is_answered_in_words(tmp_path, monkeypatch):
+    (tmp_path / "mine_of_test.py").write_text(
+        "class Gaussian:\n    def __init__(self, *, deviation: float, weight: Count = 1): ...\n"
+    )
+    (tmp_path / "broken_of_test.py").write_text("class Gaussian\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SettingsError, match="there is no module opnorm.no_such"):
+        options.options_of("opnorm.no_such:Gaussian")
+    with pytest.raises(SettingsError, match=r"mine_of_test.py defines no Gausian; did you mean Gaussian\?"):
+        options.options_of("mine_of_test:Gausian")
+    with pytest.raises(SettingsError, match=r"methods.m.deviation: its annotation in mine_of_test:Gaussian is not"):
+        options.check_options({"deviation": 1.0}, "mine_of_test:Gaussian", "methods.m")
+    assert options.check_options({"weight": 2}, "mine_of_test:Gaussian", "methods.m") == {"weight": 2}
+    with pytest.raises(SyntaxError) as caught:
+        options.options_of("broken_of_test:Gaussian")
+    assert caught.value.filename == str(tmp_path / "broken_of_test.py")
+
+
 def test_checking_imports_no_torch():
     code = f"""
 import sys

@@ -158,13 +158,13 @@ def test_the_page_has_the_facts(collected):
     facts = (
         "# Reference results: smoke",
         "make reference EXPERIMENT=smoke",
-        "Standard (2 seeds), d.d. SNR (2 seeds)",
+        "Standard (2 seeds), d.d. SNR (2 seeds). Threat: l2, epsilon = 1, 2 iterations.",
         "0123abcd, with changes in src/opnorm/lp.py",
         "A processor, 2 cores; A processor, 16 cores, A GPU",
         "python 3.11.7, torch 2.12.0",
         "| train standard | 2 | 60.0 |",
         "| all | 3 | 61.5 |",
-        "| method | clean | epsilon = 1 |",
+        "| method | clean | l2, epsilon = 1 |",
         # 2.5 of 4 samples on average: those above 1 and above 0; attacked 1.5.
         "| Standard | 62.5 ± 23.9 (17.7) | 37.5 ± 23.9 (17.7) |",
         r"| c1 | 5.1 | a \| b | 0.512 [0.4, 0.6] | supported |",

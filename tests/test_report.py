@@ -407,6 +407,15 @@ def test_what_an_experiment_lacks_is_said(contents: Contents, tmp_path: Path) ->
     assert "None of the paper's claims can be judged" in Page(render(empty)).words
 
 
+def test_claims_that_are_not_judged_are_listed_by_reason(contents: Contents) -> None:
+    assert "Not judged" not in Page(render(contents)).words
+    reasons = {"more_linear": "no l2 & no more", "theorem_exact": "no theorem", "linear_in_ball": "no l2 & no more"}
+    for claims_of in (contents.claims, None):
+        words = Page(render(dataclasses.replace(contents, not_judged=reasons, claims=claims_of))).words
+        assert ("Not judged: 3 claims" in words) == (claims_of is not None)
+        assert ("more linear, linear in ball: no l2 & no more." in words) == (claims_of is not None)
+
+
 def rows_of(text: str) -> list[str]:
     """The words of each row of a table, with bars between its cells."""
     return [Page(row.replace("</t", "|</t")).words for row in re.findall(r"<tr>(.*?)</tr>", text)]
@@ -456,7 +465,7 @@ def test_constants_are_those_of_the_experiment_file() -> None:
         table="dd_snr",
     )
     assert power == dataclasses.replace(exact, name="d.d. SNR (power): weight", rule="that of d.d. SNR (exact)")
-    assert extra == Constant("extra: radius ε", 0.1)
+    assert extra == Constant("extra: radius ε, ℓ∞", 0.1)
 
 
 def test_the_same_contents_give_the_same_bytes(contents: Contents, tmp_path: Path) -> None:

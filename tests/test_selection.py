@@ -246,9 +246,9 @@ def test_the_figure_draws_every_rule(tmp_path):
     measured = pd.DataFrame({"weight": [0.0, 1.0], "accuracy": [0.99, 0.9], "seed_std": [float("nan")] * 2})
     match_table(measured, MatchRule("weight", "at", (0.0, 1.0)), 0.91).to_csv(tmp_path / "snr.csv")
     panels = [
-        {"key": "threat.epsilon", "column": "epsilon", "title": "Standard", "target": "99 %"},
-        {"key": "methods.snr.weight", "column": "weight", "title": "SNR", "target": "AT"},
-        {"key": "methods.snr2.weight", "column": "weight", "title": "SNR 2", "target": "AT"},
+        {"key": "threat.epsilon", "column": "epsilon", "title": "Standard", "target": "99 %", "norm": "2"},
+        {"key": "methods.snr.weight", "column": "weight", "title": "SNR", "target": "AT", "norm": "2"},
+        {"key": "methods.snr2.weight", "column": "weight", "title": "SNR 2", "target": "AT", "norm": "2"},
     ]
     tables = [tmp_path / "epsilon.csv", tmp_path / "snr.csv", tmp_path / "snr.csv"]
     outputs = {suffix: tmp_path / f"selection.{suffix}" for suffix in ("pdf", "png", "csv")}

@@ -97,6 +97,8 @@ def check_options(values: Mapping[str, object], entry: str, where: str) -> dict[
     """
     options = options_of(entry)
     for name in values:
+        if name not in options and name in {argument.arg for argument in _constructor(entry).args.kwonlyargs}:
+            raise SettingsError(f"{where}.{name}: its annotation in {entry} is not the plain name of a type of options")
         if name not in options:
             raise SettingsError(f"{where}.{name}: unknown key{suggest(name, options)}")
     for option in options.values():
@@ -152,10 +154,13 @@ def _constructor(entry: str) -> ast.FunctionDef:
     """The function at `entry`, or the `__init__` of the class there; one without arguments where it has none."""
     module, name = entry.split(":")
     spec = find_spec(module)
-    assert spec is not None
-    assert spec.origin is not None
-    body = ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body
-    node = next(n for n in body if isinstance(n, ast.ClassDef | ast.FunctionDef) and n.name == name)
+    if spec is None or spec.origin is None:
+        raise SettingsError(f"REGISTRY: {entry!r}: there is no module {module}")
+    body = ast.parse(Path(spec.origin).read_text(encoding="utf-8"), filename=spec.origin).body
+    nodes = {n.name: n for n in body if isinstance(n, ast.ClassDef | ast.FunctionDef)}
+    if name not in nodes:
+        raise SettingsError(f"REGISTRY: {entry!r}: {spec.origin} defines no {name}{suggest(name, nodes)}")
+    node = nodes[name]
     if isinstance(node, ast.FunctionDef):
         return node
     methods = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from opnorm import analysis, datasets, figures, models, objectives
 from opnorm.claims.methods import Context, describe
-from opnorm.claims.registry import needed
+from opnorm.claims.registry import needed, undecidable
 from opnorm.figures.context import FigureContext, figure_context
 from opnorm.provenance import code_digest
 from opnorm.selection import EPSILON_KEY, Choice, EpsilonRule, MatchRule, read_choice
@@ -182,13 +182,14 @@ def without_radius(experiment: Experiment) -> dict[str, Any]:
 def selection_panels(experiment: Experiment) -> list[dict[str, str]]:
     """What the figure says of each choice: whose networks were measured, and what the dashed line is."""
     label = {method.name: method.label for method in experiment.methods}
-    rules, panels = experiment.selection, []
+    rules, norm = experiment.selection, f"{experiment.threat.norm:g}"
+    panels = []
     for choice in rules.choices():
         if rules.epsilon is not None and choice.key == EPSILON_KEY:
             title, target = label[rules.epsilon.standard], f"{100 * rules.epsilon.share:g} %"
         else:
             title, target = label[choice.table], label[rules.matches[choice.table].match]
-        panels.append({"key": choice.key, "column": choice.column, "title": title, "target": target})
+        panels.append({"key": choice.key, "column": choice.column, "title": title, "target": target, "norm": norm})
     return panels
 
 
@@ -199,6 +200,11 @@ def claimed_runs(experiment: Experiment) -> list[tuple[str, str, int]]:
         for name, method in needed(Context.from_dict(describe(experiment)))
         for seed in experiment.method(method).seeds
     ]
+
+
+def not_judged(experiment: Experiment) -> dict[str, str]:
+    """Why claims are not judged, by their names."""
+    return undecidable(Context.from_dict(describe(experiment)))
 
 
 def data_code(experiment: Experiment) -> str:

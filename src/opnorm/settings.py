@@ -276,12 +276,17 @@ def _method(name: str, given: Values, experiment: Values) -> Method:
     group = _known(f"{where}.group", given.get("group", figures.MAIN), figures.groups())
     if group == figures.MIXED and objective != "mixture":
         raise SettingsError(f"{where}.group: {group} is for methods of the objective mixture, not of {objective}")
+    threat = _threat({**experiment["threat"], **given.get("threat", {})}, f"{where}.threat")
+    if group == figures.LINF and threat.norm != math.inf:
+        raise SettingsError(f"{where}.group: {group} is for methods trained in an l-infinity ball; set {where}.threat")
+    if objective == "mixture" and threat.norm != 2.0:
+        raise SettingsError(f"{where}.threat.norm: a mixture's regulariser is of l2, as its radius has to be")
     return Method(
         name=name,
         label=given.get("label", name),
         objective=objective,
         options=options.check_options(chosen, objectives.REGISTRY[objective], where),
-        threat=_threat({**experiment["threat"], **given.get("threat", {})}, f"{where}.threat"),
+        threat=threat,
         group=group,
         seeds=_seeds({**experiment, **given}["seeds"]),
     )

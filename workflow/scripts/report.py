@@ -29,6 +29,7 @@ with running(snakemake.log[0]):
             figures=tuple(ReportFigure(**figure, png=png, csv=csv) for figure, png, csv in files),
             provenance=record,
             claims=snakemake.input.get("claims"),
+            not_judged=snakemake.params.not_judged,
             constants=tuple(Constant(**constant) for constant in snakemake.params.constants),
             selection=tuple(snakemake.input.get("selection", ())),
         ),

@@ -69,7 +69,7 @@ def _claims_on_iterations(prefix: str, of: str) -> tuple[Claim, ...]:
         Claim(f"{prefix}input_gradient_misses_more_than_attack", "4.3",
               f"the input gradient of {{0}} approximates the dominant singular vector of the {of} Jacobian less well "
               "than the iterated attack",
-              each(any_method),
+              in_l2(each(any_method)),
               Statistic("mean cosine of the input gradient with v_1 over that of the attack after its longest run",
                         analysis, lambda _: [process("input_gradient", whole), process("attack", last)], ratio),
               SMALLER),

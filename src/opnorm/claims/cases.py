@@ -6,7 +6,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from opnorm.claims.claim import Case, Cases
-from opnorm.claims.methods import LINF, MAIN, Context, Method, Role, adversarial, any_method
+from opnorm.claims.methods import (
+    LINF,
+    MAIN,
+    Context,
+    Method,
+    Role,
+    adversarial,
+    any_method,
+    but_for_the_solver,
+    solved_by_power,
+    solved_exactly,
+)
 
 DIRECTIONS = ("random", "adversarial")
 
@@ -34,6 +45,15 @@ def compared(role: Role, other: Role, group: str | None = MAIN) -> Cases:
         for method in context.those(role, group)
         if method is not reference
     ]
+
+
+def solvers(context: Context) -> list[Case]:
+    """Each main regulariser solved by the power method, with the first that is solved exactly and else the same."""
+    found = []
+    for method in context.those(solved_by_power):
+        same = [exact for exact in context.those(solved_exactly) if but_for_the_solver(method, exact)]
+        found += [case(context, method, exact) for exact in same[:1]]
+    return found
 
 
 def in_linf(role: Role, other: Role, group: str = LINF) -> Cases:

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from opnorm import objectives
+from opnorm.options import with_defaults
+
 MAIN, LINF = "main", "linf"
 
 
@@ -15,7 +18,7 @@ class Method:
 
     Attributes:
         name, label, objective, group: as in the experiment file.
-        options: of the objective, those that were given.
+        options: of the objective, all of them.
         norm, epsilon: the ball that its training looks at.
         iterations: of the attack that its training runs, where it runs one.
     """
@@ -71,7 +74,7 @@ def describe(experiment: Any) -> dict[str, Any]:
             "label": method.label,
             "objective": method.objective,
             "group": method.group,
-            "options": dict(method.options),
+            "options": with_defaults(method.options, objectives.REGISTRY[method.objective]),
             "norm": method.threat.norm,
             "epsilon": method.threat.epsilon,
             "iterations": method.threat.iterations,
@@ -125,6 +128,16 @@ def solved_exactly(method: Method) -> bool:
 def solved_by_power(method: Method) -> bool:
     """The same with the power method, as in the paper."""
     return data_dependent(method) and method.options.get("solver", "exact") == "power"
+
+
+def but_for_the_solver(method: Method, other: Method) -> bool:
+    """Whether two regularisers are the same, and so are their balls."""
+
+    def rest(one: Method) -> tuple[float, float, dict[str, Any]]:
+        options = {key: value for key, value in one.options.items() if key not in ("solver", "iterations")}
+        return one.norm, one.epsilon, options
+
+    return rest(method) == rest(other)
 
 
 def global_snr(method: Method) -> bool:

@@ -17,7 +17,9 @@ from opnorm.claims.bootstrap import exact_margins, interval, scattered_means
 from opnorm.claims.claim import Case, Claim, Floats, Measure, Rows, full_name, words
 from opnorm.claims.methods import Context, Method
 from opnorm.claims.reductions import NotMeasuredError
-from opnorm.claims.registry import CLAIMS, decidable
+from opnorm.claims.registry import decidable, undecidable
+from opnorm.errors import SettingsError
+from opnorm.options import suggest
 from opnorm.tables import read_parquet, write_csv
 
 if TYPE_CHECKING:
@@ -77,13 +79,11 @@ def write_claims(tables: Iterable[tuple[str, str, int, Path]], context: Context,
 
     Raises:
         FileError: a table is damaged, or the result cannot be written.
+        SettingsError: a claim looks at an analysis or a column that there is not.
     """
     cases = list(decidable(context))
-    for name in dict.fromkeys(claim.name for claim in CLAIMS):
-        if name not in {claim.name for claim, _ in cases}:
-            print(f"left out {name}: the experiment lacks its methods or analyses")
     verdicts, left_out = judge(cases, read_curves(cases, tables))
-    for name, reason in left_out.items():
+    for name, reason in {**undecidable(context), **left_out}.items():
         print(f"left out {name}: {reason}")
     write_csv(verdicts, output)
 
@@ -123,10 +123,16 @@ def read_curves(
 
 
 def select(table: pd.DataFrame, rows: Rows) -> pd.Series[float] | None:
-    """Mean value by sample and place of the rows that are wanted; None where the table has no such column or row."""
-    columns = [rows.value, "sample", *(key for key, _ in rows.where), *([rows.axis] if rows.axis else [])]
-    if not set(columns) <= set(table.columns):
-        return None
+    """Mean value by sample and place of the rows that are wanted; None where the table has no such row.
+
+    Raises:
+        SettingsError: it has no such column.
+    """
+    for column in (rows.value, "sample", *(key for key, _ in rows.where), *([rows.axis] if rows.axis else [])):
+        if column not in table.columns:
+            raise SettingsError(
+                f"claims: the analysis {rows.analysis} has no column {column!r}{suggest(column, table)}"
+            )
     chosen = np.ones(len(table), dtype=bool)
     for key, wanted in rows.where:
         chosen &= (table[key] == wanted).to_numpy()
@@ -242,4 +248,5 @@ def _curve(measure: Measure, method: Method, curves: Curves) -> Curve:
     try:
         return curves[measure.rows, method.name]
     except KeyError:
-        raise NotMeasuredError(f"{measure.rows.analysis} of {method.name} was not measured") from None
+        of = "".join(f", {key} = {wanted}" for key, wanted in measure.rows.where)
+        raise NotMeasuredError(f"{measure.rows.analysis} of {method.name}{of}, was not measured") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from opnorm.claims.cases import compared
+from opnorm.claims.cases import compared, solvers
 from opnorm.claims.claim import Claim, Measure, Rows, Statistic, where
 from opnorm.claims.margins import SAME_SIZE, SMALLER
 from opnorm.claims.methods import (
@@ -13,8 +13,6 @@ from opnorm.claims.methods import (
     global_snr,
     global_snr_many,
     robust,
-    solved_by_power,
-    solved_exactly,
     standard,
 )
 from opnorm.claims.reductions import ratio, up_to
@@ -60,7 +58,7 @@ def _claims(prefix: str, of: str) -> tuple[Claim, ...]:
               compared(global_snr_many, global_snr, None), beside, SAME_SIZE),
         Claim(f"{prefix}spectrum_solvers", "4.1",
               f"the power method ({{0}}) dampens the {of} Jacobian as the exact maximiser ({{1}}) does",
-              compared(solved_by_power, solved_exactly), leading, SAME_SIZE),
+              solvers, leading, SAME_SIZE),
     )  # fmt: skip
 
 

@@ -15,6 +15,9 @@ MAIN = "main"
 MIXED = "interpolation"
 """The group of mixtures of adversarial training and data-dependent spectral norm regularisation."""
 
+LINF = "linf"
+"""The group of methods trained in an l-infinity ball."""
+
 
 @dataclass(frozen=True)
 class FigureEntry:
@@ -57,7 +60,7 @@ REGISTRY: dict[str, FigureEntry] = {
     ),
     "logit_direction": FigureEntry("opnorm.figures.logit_direction", "logit_direction", ()),
     "interpolation": FigureEntry("opnorm.figures.interpolation", "robustness", ("figure7",), (MAIN, MIXED)),
-    "robustness_linf": FigureEntry("opnorm.figures.robustness", "robustness", (), (MAIN, "linf")),
+    "robustness_linf": FigureEntry("opnorm.figures.robustness", "robustness", (), (MAIN, LINF)),
     "explanations": FigureEntry("opnorm.figures.robustness", "robustness", (), (MAIN, "explanations")),
     "spectrum_explanations": FigureEntry("opnorm.figures.spectrum", "spectrum", (), (MAIN, "explanations")),
     "logit_spectrum_explanations": FigureEntry(
@@ -65,11 +68,11 @@ REGISTRY: dict[str, FigureEntry] = {
     ),
     "evaluation": FigureEntry("opnorm.figures.evaluation", "evaluation", ()),
     "evaluation_interpolation": FigureEntry("opnorm.figures.evaluation", "evaluation", (), (MAIN, MIXED)),
-    "evaluation_linf": FigureEntry("opnorm.figures.evaluation", "evaluation", (), (MAIN, "linf")),
+    "evaluation_linf": FigureEntry("opnorm.figures.evaluation", "evaluation", (), (MAIN, LINF)),
     "evaluation_explanations": FigureEntry("opnorm.figures.evaluation", "evaluation", (), (MAIN, "explanations")),
     "sanity": FigureEntry("opnorm.figures.sanity", "sanity", ()),
     "sanity_interpolation": FigureEntry("opnorm.figures.sanity", "sanity", (), (MIXED,)),
-    "sanity_linf": FigureEntry("opnorm.figures.sanity", "sanity", (), ("linf",)),
+    "sanity_linf": FigureEntry("opnorm.figures.sanity", "sanity", (), (LINF,)),
     "sanity_explanations": FigureEntry("opnorm.figures.sanity", "sanity", (), ("explanations",)),
     "accuracies": FigureEntry("opnorm.figures.accuracies", "robustness", ("table2",)),
 }

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from opnorm.errors import SettingsError
 from opnorm.figures import style
 from opnorm.figures.context import FigureContext
-from opnorm.figures.panels import beside, drawn_methods, percent_axis, rows_from_top
+from opnorm.figures.panels import beside, drawn_methods, percent_axis, radius_label, rows_from_top
 from opnorm.figures.summary import summarise_methods
 
 KEYS = {"method": str, "epsilon": float}
@@ -46,7 +46,7 @@ def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
         for epsilon, mean, error in part[["epsilon", "mean", "standard_error"]].to_numpy():
             _draw_cell(axes, row, epsilon, mean, error, appearance)
     for epsilon in summary["epsilon"].unique():
-        _write(axes, -1, epsilon, "● clean" if epsilon == 0.0 else rf"○ $\epsilon = {epsilon:g}$")
+        _write(axes, -1, epsilon, "● clean" if epsilon == 0.0 else f"○ {radius_label(context.norm, epsilon)}")
     rows_from_top(axes, [context.label(method) for method in methods])
     axes.set_xlim(-0.03, 1.04)
     percent_axis(axes.xaxis)

@@ -13,6 +13,7 @@ from matplotlib.ticker import NullLocator, PercentFormatter
 
 from opnorm.errors import FileError
 from opnorm.figures import style
+from opnorm.figures.panels import length_label
 from opnorm.figures.render import save
 from opnorm.tables import write_csv
 
@@ -36,12 +37,14 @@ class Panel:
         column: of the candidates' values in the table.
         title: what was measured: a method.
         target: what the dashed line is.
+        norm: p of the experiment's threat model, in words: "1", "2" or "inf".
     """
 
     key: str
     column: str
     title: str
     target: str
+    norm: str
 
 
 def render_selection(
@@ -107,7 +110,7 @@ def _draw_panel(axes: Axes, points: pd.DataFrame, panel: Panel) -> None:
             axes.set_xticks(points["value"])
             axes.xaxis.set_minor_locator(NullLocator())
     axes.set_title(panel.title)
-    axes.set_xlabel(r"$\epsilon$" if panel.column == EPSILON else panel.column.replace("_", " "))
+    axes.set_xlabel(length_label(panel.norm, "radius") if panel.column == EPSILON else panel.column.replace("_", " "))
     axes.set_ylabel(f"{'misclassified' if panel.column == EPSILON else 'held-out accuracy'} (%)")
     # The accuracies of candidates may differ by less than a percent.
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1.0, symbol=""))

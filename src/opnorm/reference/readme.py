@@ -13,6 +13,7 @@ from opnorm.plan import numbers_by_rule
 from opnorm.reference.markdown import table
 from opnorm.selection import Choice, read_choice
 from opnorm.settings import Experiment
+from opnorm.threat_model import ThreatModel
 
 _VERSIONS = ("python", "torch", "torchvision", "numpy", "pandas", "matplotlib")
 
@@ -38,12 +39,13 @@ def readme(experiment: Experiment, folder: Path, made_by: Mapping[str, Any], cap
 
 
 def _title(experiment: Experiment) -> str:
-    name = experiment.name
+    name, threat = experiment.name, experiment.threat
     model = ", ".join(f"{key} {value}" for key, value in experiment.model.items()).removeprefix("name ")
     methods = ", ".join(f"{method.label} ({_count(len(method.seeds), 'seed')})" for method in experiment.methods)
     return (
         f"# Reference results: {name}\n\n"
-        f"Data: {experiment.dataset}. Model: {model}. Epochs: {experiment.optimization.epochs}. Methods: {methods}.\n\n"
+        f"Data: {experiment.dataset}. Model: {model}. Epochs: {experiment.optimization.epochs}. Methods: {methods}. "
+        f"Threat: {_radius(threat, threat.epsilon)}, {_count(threat.iterations, 'iteration')}.\n\n"
         f"    make reference EXPERIMENT={name}    # all of it again, where the time allows it\n"
         "    snakemake reference_figures         # every figure from the tables here, in seconds\n\n"
         "`figures/` has each figure's numbers and pictures, `history.csv` what each training came to, "
@@ -102,11 +104,15 @@ def _accuracies(experiment: Experiment, path: Path) -> str:
         (labels.get(method, method), *(cells.get((method, radius), "") for radius in radii))
         for method in dict.fromkeys(accuracies["method"])
     ]
-    heads = ["clean" if radius == 0.0 else f"epsilon = {radius:g}" for radius in radii]
+    heads = ["clean" if radius == 0.0 else _radius(experiment.threat, radius) for radius in radii]
     return (
         "## Accuracy\n\nIn percent, ± the standard error over test samples; in brackets the standard deviation over "
         f"seeds.\n\n{table(('method', *heads), rows)}"
     )
+
+
+def _radius(threat: ThreatModel, radius: float) -> str:
+    return f"l{threat.norm:g}, epsilon = {radius:g}"
 
 
 def _percent(row: Any) -> str:

@@ -152,6 +152,7 @@ def _report(steps: Steps) -> None:
         ),
         provenance=json.loads(Path(files.provenance).read_text(encoding="utf-8")),
         claims=files.claims,
+        not_judged=plan.not_judged(experiment),
         constants=constants(experiment),
         selection=tuple(plan.open_tables(experiment, files)),
     )

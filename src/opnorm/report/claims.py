@@ -35,13 +35,26 @@ def section(contents: Contents) -> Html:
         return element("p", "This experiment has no table of claims.")
     rows = tables.read(contents.claims, COLUMNS)
     if not rows:
-        return element("p", "None of the paper's claims can be judged with the analyses of this experiment.")
+        nothing = element("p", "None of the paper's claims can be judged with the analyses of this experiment.")
+        return join([nothing, _not_judged(contents.not_judged)])
     figures = {figure.name: figure for figure in contents.figures}
     ordered = groupby(sorted(rows, key=_place), key=lambda row: row["section"])
     sections = {name: list(part) for name, part in ordered}
     parts = [_part(name, part, figures) for name, part in sections.items()]
     introduction = [_summary(rows), element("p", _EXPLANATION), doubts.section(contents), _overview(sections)]
-    return join([*introduction, *parts, element("p", download(Path(contents.claims)))])
+    rest = [_not_judged(contents.not_judged), element("p", download(Path(contents.claims)))]
+    return join([*introduction, *parts, *rest])
+
+
+def _not_judged(reasons: Mapping[str, str]) -> Html | None:
+    """Claims that are not in the table, folded away, by reason."""
+    if not reasons:
+        return None
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        by_reason.setdefault(reason, []).append(name.replace("_", " "))
+    items = [element("li", f"{', '.join(names)}: {reason}.") for reason, names in by_reason.items()]
+    return element("details", element("summary", f"Not judged: {len(reasons)} claims"), element("ul", *items))
 
 
 def _place(row: Row) -> tuple[int, list[int], str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from opnorm.figures.context import FigureContext
@@ -71,6 +71,7 @@ class Contents:
         figures: in the order in which they appear.
         provenance: what `provenance.record` found.
         claims: the table of claims, if there is one.
+        not_judged: why claims are not in it, by their names.
         constants: the numbers that decide a comparison.
         selection: tables of the candidates from which this run chose some of them.
     """
@@ -80,5 +81,6 @@ class Contents:
     figures: tuple[ReportFigure, ...]
     provenance: Mapping[str, Any]
     claims: StrPath | None = None
+    not_judged: Mapping[str, str] = field(default_factory=dict)
     constants: tuple[Constant, ...] = ()
     selection: tuple[StrPath, ...] = ()
