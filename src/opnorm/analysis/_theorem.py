@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+from typing import ClassVar
 
 import pandas as pd
 import torch
@@ -195,6 +196,8 @@ def cell_margins(model: nn.Module, x: Tensor) -> Tensor:
 
 class _UnitBalls(nn.Module):
     """z -> f(x + epsilon z): the balls of different radii around x become the unit ball around z = 0."""
+
+    chains: ClassVar[tuple[str, ...]] = ("model",)
 
     def __init__(self, model: nn.Module, x: Tensor, epsilon: Tensor) -> None:
         super().__init__()
