@@ -183,7 +183,7 @@ def test_adding_a_method_trains_that_method(project):
     assert project.planned(config=config) == {"train": 1, "attack": 1, "analyze": 6} | SHOWN
 
 
-LINF = {"objective": "standard", "group": "linf", "seeds": [3]}
+LINF = {"objective": "standard", "group": "linf", "threat": {"norm": "inf"}, "seeds": [3]}
 
 
 def test_adding_a_method_of_another_group_repeats_and_redraws_nothing_else(project):
