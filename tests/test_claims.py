@@ -18,7 +18,7 @@ import pytest
 import yaml
 from scipy import stats
 
-from opnorm import analysis, figures
+from opnorm import analysis, figures, objectives
 from opnorm.analysis import _theorem as analysed_theorem
 from opnorm.claims import evaluation, methods, reductions, registry
 from opnorm.claims import theorem as claimed_theorem
@@ -30,7 +30,7 @@ from opnorm.claims.registry import CLAIMS, decidable, needed
 from opnorm.claims.run import COLUMNS, write_claims
 from opnorm.claims.verdict import Above, AtMost, Below, Rule, Within
 from opnorm.errors import FileError, SettingsError
-from opnorm.options import resolve
+from opnorm.options import resolve, with_defaults
 from opnorm.settings import Experiment
 from opnorm.tables import write_parquet
 
@@ -45,7 +45,8 @@ RADII = np.array([0.0, 0.5, 1.0, 2.0])
 def method(name: str, objective: str, group: str = methods.MAIN, steps: int = 10, **options: Any) -> Method:
     inside = group == methods.LINF
     norm, epsilon = (math.inf, LINF_EPSILON) if inside else (2.0, EPSILON)
-    return Method(name, name.replace("_", " "), objective, group, options, norm, epsilon, steps)
+    known = with_defaults(options, objectives.REGISTRY[objective])
+    return Method(name, name.replace("_", " "), objective, group, known, norm, epsilon, steps)
 
 
 METHODS = (
@@ -415,13 +416,12 @@ def test_in_another_norm_than_l2_claims_on_l2_lengths_are_not_judged() -> None:
     ({"iterations": 3}, True), ({"p": 2.0}, True),
 ])  # fmt: skip
 def test_solvers_are_compared_where_nothing_else_differs(change: dict[str, float], same: bool) -> None:
-    options = {"weight": 1.0, "p": 2.0, "q": 2.0, "solver": "exact", "iterations": 10}
-    exact = Method("exact", "exact", "data_dependent_snr", "main", options, 2.0, EPSILON, 10)
+    exact = method("exact", "data_dependent_snr", weight=1.0)
     ball = {key: value for key, value in change.items() if key in ("norm", "epsilon")}
     others = {key: value for key, value in change.items() if key not in ball}
-    power = replace(exact, name="power", options={**options, **others, "solver": "power"}, **ball)
+    power = replace(exact, name="power", options={**exact.options, **others, "solver": "power"}, **ball)
     # The first one that is the same is the one to compare with.
-    other = replace(exact, name="other", options={**options, "weight": 7.0})
+    other = replace(exact, name="other", options={**exact.options, "weight": 7.0})
     found = solvers(Context((other, exact, power), 2.0, EPSILON, {}))
     assert [[method.name for method in of.methods] for of in found] == ([["power", "exact"]] if same else [])
 

@@ -18,7 +18,7 @@ class Method:
 
     Attributes:
         name, label, objective, group: as in the experiment file.
-        options: of the objective, all of them.
+        options: of the objective, with those that the experiment file leaves out.
         norm, epsilon: the ball that its training looks at.
         iterations: of the attack that its training runs, where it runs one.
     """
@@ -122,12 +122,12 @@ def data_dependent(method: Method) -> bool:
 
 def solved_exactly(method: Method) -> bool:
     """The same with the exact maximiser."""
-    return data_dependent(method) and method.options.get("solver", "exact") == "exact"
+    return data_dependent(method) and method.options["solver"] == "exact"
 
 
 def solved_by_power(method: Method) -> bool:
     """The same with the power method, as in the paper."""
-    return data_dependent(method) and method.options.get("solver", "exact") == "power"
+    return data_dependent(method) and method.options["solver"] == "power"
 
 
 def but_for_the_solver(method: Method, other: Method) -> bool:
@@ -142,12 +142,12 @@ def but_for_the_solver(method: Method, other: Method) -> bool:
 
 def global_snr(method: Method) -> bool:
     """With one power iteration per update, as in the paper's main experiments."""
-    return method.objective == "global_snr" and method.options.get("iterations", 1) == 1
+    return method.objective == "global_snr" and method.options["iterations"] == 1
 
 
 def global_snr_many(method: Method) -> bool:
     """With more (Sec. 7.16)."""
-    return method.objective == "global_snr" and method.options.get("iterations", 1) > 1
+    return method.objective == "global_snr" and method.options["iterations"] > 1
 
 
 def regularised(method: Method) -> bool:
@@ -161,4 +161,4 @@ def robust(method: Method) -> bool:
 
 
 def _attacks_all(method: Method) -> bool:
-    return method.objective == "adversarial" and method.options.get("fraction", 1.0) == 1.0
+    return method.objective == "adversarial" and method.options["fraction"] == 1.0
