@@ -465,7 +465,7 @@ def test_constants_are_those_of_the_experiment_file() -> None:
         table="dd_snr",
     )
     assert power == dataclasses.replace(exact, name="d.d. SNR (power): weight", rule="that of d.d. SNR (exact)")
-    assert extra == Constant("extra: radius ε, ℓ∞", 0.1)
+    assert extra == Constant("extra: radius ε, linf", 0.1)
 
 
 def test_the_same_contents_give_the_same_bytes(contents: Contents, tmp_path: Path) -> None:

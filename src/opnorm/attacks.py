@@ -18,7 +18,6 @@ from opnorm.threat_model import ThreatModel
 
 __all__ = ["CrossEntropy", "LogitDistance", "Margin", "ThreatModel", "projected_gradient_ascent"]
 
-
 # How far outside the ball a start may be for rounding, relative to the radius.
 _BESIDE_THE_BALL = 1e-3
 
@@ -161,22 +160,23 @@ def projected_gradient_ascent(
     """
     refuse_inference_mode()
     make = resolve(REGISTRY, "attack loss", loss) if isinstance(loss, str) else loss
+    x, start = x.detach(), None if start is None else start.detach()
     _check(x, y, threat, start)
-    x, y = x.detach(), y.long()
+    y = y.long()
     with evaluation(model):
         # A compiler folds by itself.
         network = folded(model) if model._compiled_call_impl is None else model
         with torch.no_grad():
             # Whoever does not look at the clean logits is spared a forward pass.
             attack_loss = make(y, network(x) if getattr(make, "needs_clean_logits", True) else x.new_empty(0))
-        ascent = _Ascent(network, x, threat, attack_loss)
-        if start is not None:
-            delta = start.detach() - x
-        elif generator is not None:
-            delta = lp.sample_ball(x, threat.norm, threat.epsilon, generator)
-        else:
-            raise SettingsError("generator: missing; a random start is drawn from one")
-        return ascent.run(delta, rescore=rescore, trace=trace)
+        delta = _random_start(x, threat, generator) if start is None else start - x
+        return _Ascent(network, x, threat, attack_loss).run(delta, rescore=rescore, trace=trace)
+
+
+def _random_start(x: Tensor, threat: ThreatModel, generator: torch.Generator | None) -> Tensor:
+    if generator is None:
+        raise SettingsError("generator: missing; a random start is drawn from one")
+    return lp.sample_ball(x, threat.norm, threat.epsilon, generator)
 
 
 def _check(x: Tensor, y: Tensor, threat: ThreatModel, start: Tensor | None) -> None:
@@ -187,11 +187,11 @@ def _check(x: Tensor, y: Tensor, threat: ThreatModel, start: Tensor | None) -> N
     if start is not None:
         if start.shape != x.shape:
             raise SettingsError(f"start: of shape {tuple(start.shape)}, where x has {tuple(x.shape)}")
-        furthest = float(lp.norm((start - x).detach(), threat.norm).amax()) if x.numel() else 0.0
+        furthest = float(lp.norm(start - x, threat.norm).amax()) if x.numel() else 0.0
         if furthest > threat.epsilon * (1.0 + _BESIDE_THE_BALL):
             raise SettingsError(f"start: up to {furthest:g} away from x, outside the ball of radius {threat.epsilon:g}")
     if threat.bounds is not None and x.numel():
-        lowest, highest = torch.stack(x.detach().aminmax()).tolist()
+        lowest, highest = torch.stack(x.aminmax()).tolist()
         if not (threat.bounds[0] <= lowest and highest <= threat.bounds[1]):
             raise SettingsError(
                 f"x: has values from {lowest:g} to {highest:g}, outside of bounds {threat.bounds}; give "

@@ -48,9 +48,10 @@ def hold_one(gpus: Sequence[str]) -> Iterator[str]:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     continue
-                os.environ["CUDA_VISIBLE_DEVICES"] = "" if gpu == NONE else gpu
                 if gpu == UNKNOWN:
-                    del os.environ["CUDA_VISIBLE_DEVICES"]
+                    os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+                else:
+                    os.environ["CUDA_VISIBLE_DEVICES"] = "" if gpu == NONE else gpu
                 yield gpu
                 return
         time.sleep(0.5)

@@ -27,7 +27,6 @@ _TEXTS = ("label", "data_root")
 # A method's keys in experiment files that are no options of its objective.
 _OF_METHODS = ("label", "objective", "threat", "group", "seeds")
 
-
 Optimizer = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["one_cycle", "cosine", "constant"]
 Precision = Literal["float32", "bfloat16"]
@@ -274,13 +273,8 @@ def _method(name: str, given: Values, experiment: Values) -> Method:
     chosen = {key: value for key, value in given.items() if key not in _OF_METHODS}
     objective = _known(f"{where}.objective", given["objective"], objectives.REGISTRY)
     group = _known(f"{where}.group", given.get("group", figures.MAIN), figures.groups())
-    if group == figures.MIXED and objective != "mixture":
-        raise SettingsError(f"{where}.group: {group} is for methods of the objective mixture, not of {objective}")
     threat = _threat({**experiment["threat"], **given.get("threat", {})}, f"{where}.threat")
-    if group == figures.LINF and threat.norm != math.inf:
-        raise SettingsError(f"{where}.group: {group} is for methods trained in an l-infinity ball; set {where}.threat")
-    if objective == "mixture" and threat.norm != 2.0:
-        raise SettingsError(f"{where}.threat.norm: a mixture's regulariser is of l2, as its radius has to be")
+    _check_that_they_fit(where, objective, group, threat)
     return Method(
         name=name,
         label=given.get("label", name),
@@ -290,6 +284,16 @@ def _method(name: str, given: Values, experiment: Values) -> Method:
         group=group,
         seeds=_seeds({**experiment, **given}["seeds"]),
     )
+
+
+def _check_that_they_fit(where: str, objective: str, group: str, threat: ThreatModel) -> None:
+    """What figures and claims say of a group holds of its methods, and a mixture's two parts have one ball."""
+    if group == figures.MIXED and objective != "mixture":
+        raise SettingsError(f"{where}.group: {group} is for methods of the objective mixture, not of {objective}")
+    if group == figures.LINF and threat.norm != math.inf:
+        raise SettingsError(f"{where}.group: {group} is for methods trained in an l-infinity ball; set {where}.threat")
+    if objective == "mixture" and threat.norm != 2.0:
+        raise SettingsError(f"{where}.threat.norm: a mixture's regulariser is of l2, as its radius has to be")
 
 
 def _seeds(values: Sequence[Any]) -> tuple[int, ...]:

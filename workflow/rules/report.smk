@@ -22,7 +22,7 @@ rule report:
         # The captions are in it, so that a change writes the report again.
         figures=plan.report_figures(EXPERIMENT, Path(workflow.current_basedir) / "../report"),
         context=lambda wildcards: asdict(plan.report_context(decided())),
-        not_judged=plan.not_judged(EXPERIMENT),
+        not_judged=lambda wildcards: plan.not_judged(EXPERIMENT),
         constants=lambda wildcards: [asdict(found) for found in constants(decided(*METHODS))],
         config=config,
         benchmarks=BENCHMARKS,

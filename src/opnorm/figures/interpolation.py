@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from opnorm.errors import SettingsError
 from opnorm.figures import style
 from opnorm.figures.context import FigureContext
-from opnorm.figures.panels import exponent, percent_axis, row_of_panels
+from opnorm.figures.panels import norm_label, percent_axis, row_of_panels
 from opnorm.figures.summary import summarise as summarise_by
 
 KEYS = {"mixture": float, "norm": str, "epsilon": float}
@@ -49,7 +49,7 @@ def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
     figure, row = row_of_panels(len(norms), [])
     for axes, norm in zip(row, norms, strict=True):
         _draw_panel(axes, summary[summary["norm"] == norm], context.epsilon if norm == f"{context.norm:g}" else -1.0)
-        axes.set_title(rf"$\ell_{{{exponent(norm)}}}$ attacks of radius $\epsilon$")
+        axes.set_title(rf"{norm_label(norm)} attacks of radius $\epsilon$")
         axes.set_xlabel("share of adversarial training (0: d.d. SNR)")
     percent_axis(row[0].yaxis)
     row[0].set_ylim(-0.02, 1.02)

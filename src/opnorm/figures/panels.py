@@ -86,6 +86,11 @@ def exponent(word: str) -> str:
     return r"\infty" if word == "inf" else word
 
 
+def norm_label(word: str) -> str:
+    """The lp norm of an exponent in words."""
+    return rf"$\ell_{{{exponent(word)}}}$"
+
+
 def legend(
     summary: pd.DataFrame,
     context: FigureContext,
@@ -198,12 +203,12 @@ def percent_axis(axis: Axis) -> None:
 
 def radius_label(norm: float, epsilon: float) -> str:
     """The radius of an lp ball."""
-    return rf"$\ell_{{{exponent(f'{norm:g}')}}}$, $\epsilon = {epsilon:g}$"
+    return rf"{norm_label(f'{norm:g}')}, $\epsilon = {epsilon:g}$"
 
 
 def length_label(norm: str, quantity: str) -> str:
     """An axis label for a length in the l`norm` norm ("1", "2" or "inf"), with its unit."""
-    return rf"$\ell_{{{exponent(norm)}}}$ {quantity} (pixels in $[0, 1]$)"
+    return f"{norm_label(norm)} {quantity} (pixels in $[0, 1]$)"
 
 
 def _conditions(rows: pd.DataFrame, column: str | None) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from opnorm.figures import style
 from opnorm.figures.context import FigureContext
-from opnorm.figures.panels import drawn_methods, exponent, rows_from_top
+from opnorm.figures.panels import drawn_methods, norm_label, rows_from_top
 from opnorm.figures.summary import summarise_methods
 
 KEYS = {"method": str, "check": str, "norm": str, "epsilon": float, "threshold": float}
@@ -79,5 +79,5 @@ def _place(check: str) -> tuple[int, int]:
 
 def _label(check: str, norm: str, epsilon: float, threshold: float) -> str:
     name = _NAMES.get(check) or f"gained by {check.removeprefix('more_iterations_')} iterations"
-    ball = "" if norm == NETWORK else rf", $\ell_{{{exponent(norm)}}}$" + (f" {epsilon:g}" if epsilon else "")
+    ball = "" if norm == NETWORK else f", {norm_label(norm)}" + (f" {epsilon:g}" if epsilon else "")
     return rf"{name}{ball} ($\leq$ {threshold:g})"

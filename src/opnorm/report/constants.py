@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from opnorm.report.contents import Constant
 from opnorm.report.tables import written
 from opnorm.selection import EpsilonRule, MatchRule
 from opnorm.settings import Experiment, Method
-from opnorm.threat_model import ThreatModel
 
 WEIGHT = "weight"
 """The option by which regularisers are matched (Sec. 5.1)."""
@@ -26,7 +24,7 @@ def constants(experiment: Experiment) -> tuple[Constant, ...]:
 
 def _radius(experiment: Experiment) -> Constant:
     value, rule = experiment.threat.epsilon, experiment.selection.epsilon
-    name = f"Radius ε, {_norm(experiment.threat)}"
+    name = f"Radius ε, l{experiment.threat.norm:g}"
     if rule is None:
         return Constant(name, value)
     return Constant(name, value, _epsilon_words(rule, experiment), rule.grid, rule.chosen is not None, "epsilon")
@@ -35,17 +33,13 @@ def _radius(experiment: Experiment) -> Constant:
 def _of_method(method: Method, experiment: Experiment) -> Iterator[Constant]:
     ball, rule = experiment.threat, experiment.selection.matches.get(method.name)
     if (method.threat.norm, method.threat.epsilon) != (ball.norm, ball.epsilon):
-        yield Constant(f"{method.label}: radius ε, {_norm(method.threat)}", method.threat.epsilon)
+        yield Constant(f"{method.label}: radius ε, l{method.threat.norm:g}", method.threat.epsilon)
     if rule is not None:
         words = _match_words(rule, experiment)
         name, value = f"{method.label}: {rule.option.replace('_', ' ')}", method.options[rule.option]
         yield Constant(name, value, words, rule.grid, rule.chosen is not None, method.name)
     if WEIGHT in method.options and (rule is None or rule.option != WEIGHT):
         yield _weight(method, experiment)
-
-
-def _norm(threat: ThreatModel) -> str:
-    return "ℓ∞" if threat.norm == math.inf else f"ℓ{threat.norm:g}"
 
 
 def _weight(method: Method, experiment: Experiment) -> Constant:
