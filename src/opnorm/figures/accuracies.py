@@ -10,10 +10,13 @@ from matplotlib.figure import Figure
 from opnorm.errors import SettingsError
 from opnorm.figures import style
 from opnorm.figures.context import FigureContext
-from opnorm.figures.panels import beside, drawn_methods, percent_axis, radius_label, rows_from_top
+from opnorm.figures.panels import beside, drawn_methods, norm_label, percent_axis, rows_from_top
 from opnorm.figures.summary import summarise_methods
 
 KEYS = {"method": str, "epsilon": float}
+
+# Where the heading is, in rows.
+_HEADING = -1.2
 
 
 def summarise(table: pd.DataFrame, context: FigureContext) -> pd.DataFrame:
@@ -46,12 +49,17 @@ def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
         for epsilon, mean, error in part[["epsilon", "mean", "standard_error"]].to_numpy():
             _draw_cell(axes, row, epsilon, mean, error, appearance)
     for epsilon in summary["epsilon"].unique():
-        _write(axes, -1, epsilon, "● clean" if epsilon == 0.0 else f"○ {radius_label(context.norm, epsilon)}")
+        _write(axes, _HEADING, epsilon, "● clean" if epsilon == 0.0 else _attack(context.norm, epsilon))
     rows_from_top(axes, [context.label(method) for method in methods])
     axes.set_xlim(-0.03, 1.04)
     percent_axis(axes.xaxis)
     axes.set_xlabel(f"accuracy on {context.dataset} (%)")
     return figure
+
+
+def _attack(norm: float, epsilon: float) -> str:
+    """In two lines, since a radius may have many digits."""
+    return rf"○ {norm_label(f'{norm:g}')} attack" + "\n" + rf"$\epsilon = {epsilon:g}$"
 
 
 def _draw_cell(axes: Axes, row: int, epsilon: float, mean: float, error: float, appearance: style.Look) -> None:
@@ -68,6 +76,6 @@ def _draw_cell(axes: Axes, row: int, epsilon: float, mean: float, error: float, 
     _write(axes, row, epsilon, f"{100 * mean:.1f}±{100 * error:.1f}")
 
 
-def _write(axes: Axes, row: int, epsilon: float, text: str) -> None:
-    """Set `text` right of the axes, clean inputs' numbers first; row -1 is the heading."""
+def _write(axes: Axes, row: float, epsilon: float, text: str) -> None:
+    """Set `text` right of the axes, clean inputs' numbers first; above the first row is the heading."""
     beside(axes, row, 24.0 if epsilon == 0.0 else 66.0, text, fontsize=7)

@@ -201,11 +201,6 @@ def percent_axis(axis: Axis) -> None:
     axis.set_major_formatter(PercentFormatter(xmax=1.0, decimals=0, symbol=""))
 
 
-def radius_label(norm: float, epsilon: float) -> str:
-    """The radius of an lp ball."""
-    return rf"{norm_label(f'{norm:g}')}, $\epsilon = {epsilon:g}$"
-
-
 def length_label(norm: str, quantity: str) -> str:
     """An axis label for a length in the l`norm` norm ("1", "2" or "inf"), with its unit."""
     return f"{norm_label(norm)} {quantity} (pixels in $[0, 1]$)"
