@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 
 from opnorm.claims.claim import Case, Cases
@@ -49,11 +49,11 @@ def compared(role: Role, other: Role, group: str | None = MAIN) -> Cases:
 
 def solvers(context: Context) -> list[Case]:
     """Each main regulariser solved by the power method, with the first that is solved exactly and else the same."""
-    found = []
-    for method in context.those(solved_by_power):
-        same = [exact for exact in context.those(solved_exactly) if but_for_the_solver(method, exact)]
-        found += [case(context, method, exact) for exact in same[:1]]
-    return found
+    exact: dict[Hashable, Method] = {}
+    for method in context.those(solved_exactly):
+        exact.setdefault(but_for_the_solver(method), method)
+    by_power = [(method, exact.get(but_for_the_solver(method))) for method in context.those(solved_by_power)]
+    return [case(context, method, same) for method, same in by_power if same is not None]
 
 
 def in_linf(role: Role, other: Role, group: str = LINF) -> Cases:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,14 +130,10 @@ def solved_by_power(method: Method) -> bool:
     return data_dependent(method) and method.options["solver"] == "power"
 
 
-def but_for_the_solver(method: Method, other: Method) -> bool:
-    """Whether two regularisers are the same, and so are their balls."""
-
-    def rest(one: Method) -> tuple[float, float, dict[str, Any]]:
-        options = {key: value for key, value in one.options.items() if key not in ("solver", "iterations")}
-        return one.norm, one.epsilon, options
-
-    return rest(method) == rest(other)
+def but_for_the_solver(method: Method) -> Hashable:
+    """Equal for regularisers that differ in their solvers alone."""
+    options = {(key, value) for key, value in method.options.items() if key not in ("solver", "iterations")}
+    return method.norm, method.epsilon, frozenset(options)
 
 
 def global_snr(method: Method) -> bool:
