@@ -135,3 +135,93 @@ def test_precision_is_kept() -> None:
         assert not torch.allclose(twin(x), model(x), rtol=1e-5, atol=1e-6)
         # bfloat16 keeps eight bits.
         torch.testing.assert_close(twin(x), model(x), rtol=0, atol=0.05 * float(model(x).abs().max()))
+
+
+def conv_and_norm() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)).eval()
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_what_torch_compile_returns_is_left_alone(within: bool) -> None:
+    # Nothing is compiled before the first call.
+    network = conv_and_norm()
+    compiled = torch.compile(network)
+    model = nn.Sequential(nn.Identity(), compiled) if within else compiled
+    before = list(network.modules())
+    assert folded(model) is model
+    assert list(network.modules()) == before
+
+
+def test_beside_what_torch_compile_returns_all_is_folded() -> None:
+    network = conv_and_norm()
+    compiled = torch.compile(network)
+    twin = folded(nn.Sequential(*conv_and_norm(), compiled))
+    assert [type(layer) for layer in twin] == [nn.Conv2d, type(compiled)]
+    assert twin[1] is compiled
+    assert [type(layer) for layer in network] == [nn.Conv2d, nn.BatchNorm2d]
+
+
+class Counting(nn.Module):
+    """Keeps something of its last call, and is called from chains and outside of them."""
+
+    chains = ("body",)
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body, self.calls = body, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        y: Tensor = self.body(x)
+        return y
+
+
+def test_where_nothing_is_folded_nothing_is_copied() -> None:
+    plain = Counting(nn.Sequential(nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU()), nn.Identity())).eval()
+    assert folded(plain) is plain
+    chain = nn.Sequential(plain, *conv_and_norm())
+    twin = folded(chain)
+    assert [type(layer) for layer in twin] == [Counting, nn.Conv2d]
+    assert twin[0] is plain
+    twin(torch.rand(1, 1, 8, 8))
+    assert plain.calls == 1
+    assert folded(chain.train()) is chain
+
+
+def test_where_something_is_folded_all_around_it_is_copied_and_nothing_else() -> None:
+    model = Counting(nn.Sequential(Counting(conv_and_norm()), Counting(nn.Sequential(nn.ReLU())))).eval()
+    twin = folded(model)
+    assert twin is not model
+    assert twin.body[0] is not model.body[0]
+    assert twin.body[1] is model.body[1]
+    assert not norms(twin)
+    assert len(norms(model)) == 1
+
+
+def test_a_compiled_module_has_an_uncompiled_twin_even_where_nothing_is_folded() -> None:
+    model = Counting(nn.Sequential(nn.ReLU())).eval()
+    model.compile()
+    twin = folded(model)
+    assert twin._compiled_call_impl is None
+    assert model._compiled_call_impl is not None
+    assert twin.body is model.body
+
+
+@pytest.mark.parametrize("watch", ["register_full_backward_hook", "register_full_backward_pre_hook"])
+def test_layers_whose_gradients_somebody_watches_are_not_folded(watch: str) -> None:
+    chain = conv_and_norm()
+    getattr(chain[0], watch)(lambda *call: None)
+    assert folded(chain) is chain
+
+
+def test_only_a_class_names_chains() -> None:
+    class Named(nn.Module):
+        chains = "body"
+
+    class Missing(nn.Module):
+        chains = ("body", "forward")
+
+    for kind in (nn.Module, Named, Missing):
+        model = kind()
+        model.chains = 4
+        assert folded(model) is model

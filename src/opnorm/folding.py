@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Iterable
 from itertools import chain
 from typing import TypeGuard, TypeVar
@@ -19,23 +20,43 @@ def folded(model: Module) -> Module:
     """A copy of `model` that computes the same up to rounding, without a BatchNorm next to a convolution.
 
     Folded are neighbours in an `nn.Sequential` that is called as a whole, where the BatchNorm is in evaluation mode and
-    neither has hooks: `model` itself, its members, and the members that a module's attribute `chains` names. A module
+    neither has hooks: `model` itself, its members, and the members that a class's attribute `chains` names. A module
     that does not name them may take a Sequential apart, and is left as it is. All else is shared with the original,
     whose weights should not change while the copy is used. Gradients flow to the inputs, not to weights that were
-    folded. The copy is not compiled.
+    folded. The copy is not compiled by `Module.compile`; a module in which nothing is folded is not copied, unless it
+    is so compiled.
 
     Args:
-        model: any network; of one in training mode nothing is folded.
+        model: any network; of one in training mode, and of what `torch.compile` returns, nothing is folded.
     """
-    children: dict[str, nn.Module | None] = dict(model._modules)
-    if _is_chain(model):
-        layers = chain.from_iterable(_links(folded(child)) for child in model)
-        children = {str(index): layer for index, layer in enumerate(_fused(layers))}
-    for name in getattr(model, "chains", ()):
-        children[name] = folded(getattr(model, name))
+    # What torch.compile returns passes all that is set on to the network: a copy of it would take that apart.
+    if hasattr(model, "_orig_mod"):
+        return model
+    children = _folded_children(model)
+    if children == dict(model._modules) and model._compiled_call_impl is None:
+        return model
     twin = copy.copy(model)
     twin._modules = children
     return twin
+
+
+def _folded_children(model: nn.Module) -> dict[str, nn.Module | None]:
+    """Those of the copy: the very same where there is nothing to fold."""
+    children = dict(model._modules)
+    if not _is_chain(model):
+        return children | {name: folded(child) for name in _chains(model) if (child := children.get(name)) is not None}
+    members = [folded(child) for child in model]
+    links = list(chain.from_iterable(map(_links, members)))
+    layers = _fused(links)
+    if len(layers) == len(links) and all(map(operator.is_, members, model)):
+        return children
+    return {str(index): layer for index, layer in enumerate(layers)}
+
+
+def _chains(model: nn.Module) -> tuple[str, ...]:
+    """What the class names; a network may have an attribute of the same name for something else."""
+    names = getattr(type(model), "chains", ())
+    return names if isinstance(names, tuple) and all(isinstance(name, str) for name in names) else ()
 
 
 def _links(module: nn.Module) -> Iterable[nn.Module]:
@@ -65,7 +86,8 @@ def _foldable(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> bool:
 
 
 def _is_watched(layer: nn.Module) -> bool:
-    return bool(layer._forward_hooks or layer._forward_pre_hooks or "forward" in vars(layer))
+    hooks = (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks)
+    return any(hooks) or "forward" in vars(layer)
 
 
 def _scaled(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
