@@ -497,6 +497,73 @@ def test_what_cannot_be_attacked_is_refused() -> None:
         attack(model, x, y, threat)
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", "margin"])
+@pytest.mark.parametrize(("outputs", "labels", "message"), [
+    (4, [0, 1, 4], "y: has the label 4, where the model has classes 0 to 3"),
+    (4, [0, -1, 3], "y: has labels from -1 to 3; classes count from 0"),
+    (1, [0, 0, 0], "model: one logit, where a loss against labels needs two classes or more"),
+])  # fmt: skip
+def test_labels_are_of_the_models_classes(loss: str, outputs: int, labels: list[int], message: str) -> None:
+    model, x = linear(gaussian(0, outputs, 6)), gaussian(1, 3, 6)
+    for iterations in (0, 2):
+        threat = ThreatModel(2.0, 0.5, iterations, bounds=None)
+        with pytest.raises(SettingsError, match=f"^{message}"):
+            attack(model, x, torch.tensor(labels), threat, loss=loss)
+        # The distance of logits does not look at them.
+        attack(model, x, torch.tensor(labels), threat, loss="logit_l2")
+
+
+@all_losses
+def test_outputs_that_are_no_logits_are_refused(loss: str) -> None:
+    x, y = gaussian(0, 3, 6), torch.tensor([0, 1, 3])
+    model = nn.Sequential(network(nn.ReLU), nn.Unflatten(1, (2, 2)))
+    with pytest.raises(SettingsError, match=r"^model: outputs of shape \(3, 2, 2\) are not \(3, d\)"):
+        attack(model, x, y, ThreatModel(2.0, 0.5, 2, bounds=None), loss=loss)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
+@pytest.mark.parametrize("loss", ["cross_entropy", "margin"])
+def test_losses_take_labels_of_any_whole_type(loss: str, dtype: torch.dtype) -> None:
+    y, z = torch.tensor([0, 2]), gaussian(0, 2, 3)
+    make = resolve(REGISTRY, "attack loss", loss)
+    found, expected = (make(labels, z) for labels in (y.to(dtype), y))
+    assert torch.equal(found.value(z), expected.value(z))
+    assert torch.equal(found.direction(z), expected.direction(z))
+
+
+def test_a_function_is_refused_and_told_where_normalisation_goes() -> None:
+    model, x, y = network(nn.ReLU), gaussian(0, 3, 6), torch.tensor([0, 1, 3])
+    with pytest.raises(SettingsError, match=r"^model: .* not an nn.Module; .*nn.Sequential\(Normalise"):
+        attack(lambda x: model(x - 0.5), x, y, ThreatModel(2.0, 0.5, 2, bounds=None))  # type: ignore[arg-type]
+
+
+@all_norms
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_start_beside_the_ball_is_projected_and_one_inside_left_as_it_is(p: float, dtype: torch.dtype) -> None:
+    model, y = network(nn.ReLU).to(dtype), torch.arange(400) % 4
+    x = torch.rand(400, 6, dtype=dtype, generator=generator(1))
+    delta = lp.dual_vector(torch.randn(400, 6, dtype=dtype, generator=generator(2)), p)
+    threat = ThreatModel(p, 0.5, 0, bounds=None)
+
+    def first(scale: float) -> tuple[Tensor, Tensor]:
+        start = x + scale * 0.5 * delta
+        _, (point,) = attack(model, x, y, threat, start=start)
+        return start, point
+
+    # x and x + delta, below 2, round by one part in 2^24 or 2^53 in each of six entries.
+    rounding = 6.0 * 2.0 * torch.finfo(dtype).eps
+    outside, point = first(1.0008)
+    assert (lp.norm(outside - x, p) > 0.5 + rounding).all()
+    assert (lp.norm(point - x, p) <= 0.5 + rounding).all()
+    nearest = x + lp.project_ball(outside - x, p, 0.5)
+    torch.testing.assert_close(point, nearest, rtol=0.0, atol=rounding)
+    # On the sphere rounding alone puts some outside.
+    for scale in (0.7, 1.0):
+        start, point = first(scale)
+        assert torch.equal(point, x + (start - x))
+    assert (lp.norm(start - x, p) > 0.5).any()
+
+
 def test_nothing_that_comes_back_has_a_graph() -> None:
     model, y = network(nn.ReLU), torch.tensor([0, 1, 3])
     x = gaussian(0, 3, 6).requires_grad_()

@@ -125,3 +125,26 @@ def test_without_the_package_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch)
     model = linear_network(5)
     with pytest.raises(SettingsError, match="pip install"):
         autoattack(model, *samples(model), ThreatModel(2.0, 1.0, 1), attack="square", seed=0)
+
+
+@pytest.mark.parametrize(("value", "words"), [(-0.1, "from -0.1 to"), (1.2, "to 1.2"), (math.nan, "from nan to nan")])
+def test_inputs_outside_its_domain_are_refused(value: float, words: str) -> None:
+    model = linear_network(5)
+    x, y = samples(model, 2)
+    x[1, 0, 0, 0] = value
+    with pytest.raises(SettingsError, match=rf"^x: has values .*{words}.*\[0, 1\]"):
+        autoattack(model, x, y, ThreatModel(2.0, 1.0, 1, bounds=None), attack="apgd_ce", seed=0)
+
+
+def test_a_misspelt_attack_is_named_with_the_right_one() -> None:
+    model = linear_network(5)
+    with pytest.raises(SettingsError, match="unknown attack 'apgd-ce'; did you mean apgd_ce"):
+        autoattack(model, *samples(model), ThreatModel(2.0, 1.0, 1), attack="apgd-ce", seed=0)
+
+
+def test_labels_may_be_of_any_whole_type() -> None:
+    model = linear_network(5)
+    x, y = samples(model, 4)
+    threat = ThreatModel(2.0, float(radii(model, x, y, 2.0).median()), 1)
+    found, expected = (autoattack(model, x, labels, threat, attack="apgd_ce", seed=0) for labels in (y.int(), y))
+    assert torch.equal(found, expected)

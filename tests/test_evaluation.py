@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ import reference
 from linear import grey_images, linear_network, radii
 from opnorm import data
 from opnorm.attacks import CrossEntropy
+from opnorm.errors import SettingsError
 from opnorm.evaluation import FarthestOverTheBorder, correct, correct_under_ascent, returned_to_ball
 from opnorm.threat_model import ThreatModel
 
@@ -48,6 +50,35 @@ def test_points_inside_stay_and_what_is_not_finite_is_clean() -> None:
 def test_equal_logits_are_not_correct() -> None:
     z, y = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [math.nan, 1.0]]), torch.tensor([0, 0, 0, 0])
     assert correct(nn.Identity(), z, y).tolist() == [True, False, False, False]
+
+
+def test_it_is_scored_in_evaluation_mode_and_the_network_left_as_it_was() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(4), nn.Dropout(0.9)).eval()
+    model[1].running_mean.uniform_(generator=random(2))
+    x, y = torch.rand(8, 1, 2, 2, generator=random()), torch.arange(8) % 4
+    threat = ThreatModel(2.0, 0.1, 2)
+    expected = correct(model, x, y)
+    under_ascent = correct_under_ascent(model, x, y, threat, generator=random(1))
+    model.train()
+    before = copy.deepcopy(model.state_dict())
+    assert torch.equal(correct(model, x, y), expected)
+    assert torch.equal(correct_under_ascent(model, x, y, threat, generator=random(1)), under_ascent)
+    assert all(module.training for module in model.modules())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert 0 < expected.sum() < 8
+
+
+def test_labels_may_be_of_any_whole_type_and_are_of_the_models_classes() -> None:
+    z, y = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0])
+    for dtype in (torch.uint8, torch.int32):
+        assert correct(nn.Identity(), z, y.to(dtype)).tolist() == [True, False]
+    with pytest.raises(SettingsError, match="labels are whole numbers"):
+        correct(nn.Identity(), z, y.float())
+    with pytest.raises(SettingsError, match="the label 2, where the model has classes 0 to 1"):
+        correct(nn.Identity(), z, y + 2)
+    with pytest.raises(SettingsError, match=r"outputs of shape \(2, 1, 2\) are not \(2, d\)"):
+        correct(nn.Identity(), z[:, None], y)
+    assert correct(nn.Identity(), z[:0], y[:0]).shape == (0,)
 
 
 def test_the_point_over_the_border_is_kept_and_not_that_of_highest_cross_entropy() -> None:

@@ -326,3 +326,27 @@ def test_the_memory_layout_of_a_batch_does_not_change_an_attack(tiny: Classifier
     assert x.stride() != permuted.stride()
     # The random start is the same; float64 sums may be taken in another order.
     torch.testing.assert_close(attacked(tiny, permuted), attacked(tiny, x), rtol=0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"name": "cnn5", "width": 0}, "model cnn5.width: 0 is not a whole number of at least 1"),
+    ({"name": "cnn7", "width": 2.5}, "model cnn7.width: 2.5 is not a whole number of at least 1"),
+    ({"name": "wide_resnet", "widen_factor": -1}, "model wide_resnet.widen_factor: -1 is not a whole number"),
+])  # fmt: skip
+def test_impossible_options_are_refused_in_words(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{message}"):
+        models.build(**options)
+
+
+def test_a_whole_number_may_be_written_as_a_float_and_a_depth_be_beyond_an_experiments() -> None:
+    assert parameters(models.build("cnn5", width=2.0)) == parameters(models.build("cnn5", width=2))
+    with torch.device("meta"):
+        assert parameters(models.build("wide_resnet", depth=46)) > parameters(models.build("wide_resnet", depth=40))
+
+
+def test_the_activation_pattern_is_that_of_evaluation_mode(tiny: Classifier) -> None:
+    x, expected = pixels(4), activation_pattern(tiny, pixels(4))
+    before = {name: tensor.clone() for name, tensor in tiny.state_dict().items()}
+    assert torch.equal(activation_pattern(tiny.train(), x), expected)
+    assert all(module.training for module in tiny.modules())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in tiny.state_dict().items())

@@ -10,6 +10,7 @@ import torch
 import torch.autograd.forward_ad as forward_ad
 from torch import Tensor, nn
 
+from opnorm.errors import SettingsError
 from opnorm.models.classifier import Classifier
 from opnorm.modes import evaluation, precision, twice_differentiable
 
@@ -134,6 +135,18 @@ def test_batch_norm_is_torchs(kind: type[nn.BatchNorm2d], options: dict[str, obj
             torch.testing.assert_close(tensor, before[name], rtol=ROUNDING, atol=ROUNDING)
 
 
+def test_batch_norm_has_the_statistics_of_rounded_inputs_in_float32() -> None:
+    theirs = nn.BatchNorm2d(3)
+    ours, x = copy.deepcopy(theirs), (30.0 + gaussian(0, 6, 3, 4, 4)).to(torch.bfloat16)
+    with twice_differentiable(ours):
+        y = ours(x)
+    assert y.dtype == torch.bfloat16
+    # Of its last digit a bfloat16 number near 3 knows 2^-7.
+    torch.testing.assert_close(y, theirs(x), rtol=0.0, atol=2.0**-6)
+    torch.testing.assert_close(ours.running_mean, theirs.running_mean, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(ours.running_var, theirs.running_var, rtol=1e-5, atol=1e-6)
+
+
 def test_running_statistics_do_not_see_the_tangent() -> None:
     theirs, ours = smooth(affine=False), smooth(affine=False)
     x, v = gaussian(10, 4, 1, 4, 4), gaussian(11, 4, 1, 4, 4)
@@ -217,3 +230,8 @@ def test_the_precision_is_restored_after_an_error(cnn5: Classifier) -> None:
     with pytest.raises(RuntimeError), precision(cnn5, torch.bfloat16):
         raise RuntimeError
     assert cnn5.precision == torch.float32
+
+
+def test_what_is_no_module_is_refused_in_words() -> None:
+    with pytest.raises(SettingsError, match=r"^model: of <class 'function'>, not an nn.Module; .*nn.Sequential"):
+        evaluation(lambda x: x).__enter__()

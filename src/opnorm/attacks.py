@@ -32,13 +32,17 @@ class AttackLoss(Protocol):
         """Its gradient (B, d) with respect to the logits, up to a positive factor: u_k of Eq. 18."""
 
 
-class CrossEntropy:
-    """Softmax cross-entropy against the attacked labels; the direction is softmax(z) - e_y."""
+class LabelLoss:
+    """What the losses against labels y (B,) share."""
 
     needs_clean_logits = False
 
     def __init__(self, y: Tensor, clean_logits: Tensor) -> None:
-        self.y = y[:, None]
+        self.y = y[:, None].long()
+
+
+class CrossEntropy(LabelLoss):
+    """Softmax cross-entropy against the attacked labels; the direction is softmax(z) - e_y."""
 
     def value(self, z: Tensor) -> Tensor:
         # As a function of the others against the attacked label it keeps its digits where the network is certain.
@@ -53,13 +57,8 @@ class CrossEntropy:
         return weights.scatter(1, self.y, -weights.sum(1, keepdim=True))
 
 
-class Margin:
+class Margin(LabelLoss):
     """Largest other logit minus the attacked label's; positive where the attack succeeds."""
-
-    needs_clean_logits = False
-
-    def __init__(self, y: Tensor, clean_logits: Tensor) -> None:
-        self.y = y[:, None]
 
     def value(self, z: Tensor) -> Tensor:
         others = z.scatter(1, self.y, -math.inf)
@@ -137,15 +136,15 @@ def projected_gradient_ascent(
     and is lost where that one is at its bound already: with bounds such an attack is a weak one.
 
     Args:
-        model: inputs (B, ...) -> logits (B, d).
+        model: inputs (B, ...) -> logits (B, d), an `nn.Module`.
         x: clean inputs (B, ...), inside `threat.bounds`.
-        y: attacked labels (B,), true or predicted.
+        y: attacked labels (B,), true or predicted; of any whole type.
         threat: the ball, the steps and the valid pixel values; in the units of `x`.
         loss: a name ("cross_entropy", "margin", "logit_l1", "logit_l2", "logit_linf") or a constructor
             (labels, clean logits) -> `AttackLoss`; one with `needs_clean_logits = False` gets an empty tensor.
         generator: the source of the random start, on the device of `x`; not needed with `start`.
-        start: where to begin (B, ...), inside the ball, clamped to the bounds; by default uniformly in the ball, as
-            Eq. 15 has it.
+        start: where to begin (B, ...), inside the ball, clamped to the bounds; one that is outside by at most a
+            thousandth of the radius is projected. By default uniformly in the ball, as Eq. 15 has it.
         rescore: return for each example the visited point of highest loss, at the cost of one forward pass;
             otherwise the last iterate.
         trace: is called with each iterate x_0, x_1, ...
@@ -155,22 +154,24 @@ def projected_gradient_ascent(
 
     Raises:
         SettingsError: an unknown loss; neither `generator` nor `start`; `y` or `start` of another shape, labels that
-            are no whole numbers; a `start` outside the ball, or an `x` outside the bounds, whose pixels would leave the
-            ball on their way there; `torch.inference_mode` is on.
+            are no whole numbers, or for a loss against labels none of the model's classes, which have to be two at
+            least; outputs that are not (B, d); a `model` that is no module; a `start` outside the ball, or an `x`
+            outside the bounds, whose pixels would leave the ball on their way there; `torch.inference_mode` is on.
     """
     refuse_inference_mode()
     make = resolve(REGISTRY, "attack loss", loss) if isinstance(loss, str) else loss
     x, start = x.detach(), None if start is None else start.detach()
     _check(x, y, threat, start)
-    y = y.long()
+    y = whole_labels(y)
     with evaluation(model):
         # A compiler folds by itself.
         network = folded(model) if model._compiled_call_impl is None else model
         with torch.no_grad():
             # Whoever does not look at the clean logits is spared a forward pass.
             attack_loss = make(y, network(x) if getattr(make, "needs_clean_logits", True) else x.new_empty(0))
-        delta = _random_start(x, threat, generator) if start is None else start - x
-        return _Ascent(network, x, threat, attack_loss).run(delta, rescore=rescore, trace=trace)
+        highest = highest_label(y) if isinstance(attack_loss, LabelLoss) else None
+        delta = _random_start(x, threat, generator) if start is None else _given_start(start, x, threat)
+        return _Ascent(network, x, threat, attack_loss, highest).run(delta, rescore=rescore, trace=trace)
 
 
 def _random_start(x: Tensor, threat: ThreatModel, generator: torch.Generator | None) -> Tensor:
@@ -179,11 +180,59 @@ def _random_start(x: Tensor, threat: ThreatModel, generator: torch.Generator | N
     return lp.sample_ball(x, threat.norm, threat.epsilon, generator)
 
 
+def _given_start(start: Tensor, x: Tensor, threat: ThreatModel) -> Tensor:
+    """start - x, in the ball; where it is outside for rounding alone it stays as it is."""
+    delta = start - x
+    # Each entry of x + delta rounds, and so does each term of a length.
+    rounding = torch.finfo(x.dtype).eps * (lp.norm(x, threat.norm) + math.sqrt(x[:1].numel()) * threat.epsilon)
+    outside = lp.norm(delta, threat.norm) > threat.epsilon + rounding
+    return torch.where(lp.per_example(outside, x), lp.project_ball(delta, threat.norm, threat.epsilon), delta)
+
+
+def whole_labels(y: Tensor) -> Tensor:
+    """Labels (B,) of any whole type as indices.
+
+    Raises:
+        SettingsError: they are of another type.
+    """
+    if y.is_floating_point():
+        raise SettingsError(f"y: of {y.dtype}; labels are whole numbers")
+    return y.long()
+
+
+def highest_label(y: Tensor) -> int:
+    """The largest of labels (B,), -1 where there are none; waits for the GPU.
+
+    Raises:
+        SettingsError: one is negative, or they are no whole numbers.
+    """
+    if not len(y):
+        return -1
+    lowest, highest = torch.stack(whole_labels(y).aminmax()).tolist()
+    if lowest < 0:
+        raise SettingsError(f"y: has labels from {lowest} to {highest}; classes count from 0")
+    return int(highest)
+
+
+def check_logits(z: Tensor, count: int, highest: int | None) -> None:
+    """Refuse outputs `z` that are no logits of `count` inputs, or, if labels matter, not of classes up to `highest`.
+
+    Raises:
+        SettingsError: says which.
+    """
+    if z.ndim != 2 or len(z) != count:
+        raise SettingsError(f"model: outputs of shape {tuple(z.shape)} are not ({count}, d): one row of logits each")
+    if highest is None:
+        return
+    if z.shape[1] < 2:
+        raise SettingsError("model: one logit, where a loss against labels needs two classes or more")
+    if highest >= z.shape[1]:
+        raise SettingsError(f"y: has the label {highest}, where the model has classes 0 to {z.shape[1] - 1}")
+
+
 def _check(x: Tensor, y: Tensor, threat: ThreatModel, start: Tensor | None) -> None:
     if y.shape != x.shape[:1]:
         raise SettingsError(f"y: {tuple(y.shape)} labels for {len(x)} inputs; one each, ({len(x)},), is needed")
-    if y.is_floating_point():
-        raise SettingsError(f"y: of {y.dtype}; labels are whole numbers")
     if start is not None:
         if start.shape != x.shape:
             raise SettingsError(f"start: of shape {tuple(start.shape)}, where x has {tuple(x.shape)}")
@@ -200,8 +249,8 @@ def _check(x: Tensor, y: Tensor, threat: ThreatModel, start: Tensor | None) -> N
 
 
 class _Ascent:
-    def __init__(self, model: nn.Module, x: Tensor, threat: ThreatModel, loss: AttackLoss) -> None:
-        self.model, self.x, self.threat, self.loss = model, x, threat, loss
+    def __init__(self, model: nn.Module, x: Tensor, threat: ThreatModel, loss: AttackLoss, highest: int | None) -> None:
+        self.model, self.x, self.threat, self.loss, self.highest = model, x, threat, loss, highest
         self.best = self.x
         self.best_value = torch.full((len(x),), -math.inf, device=x.device, dtype=x.dtype)
 
@@ -217,13 +266,13 @@ class _Ascent:
         if not rescore:
             return point
         with torch.no_grad():
-            self._keep_best(point, self.model(point))
+            self._keep_best(point, self._logits(point))
         return self.best
 
     def _gradient(self, delta: Tensor, *, rescore: bool) -> Tensor:
         with torch.enable_grad():
             point = self._point(delta).requires_grad_()
-            z = self.model(point)
+            z = self._logits(point)
         with torch.no_grad():
             u = self.loss.direction(z)
             if rescore:
@@ -232,6 +281,11 @@ class _Ascent:
             return torch.zeros_like(delta)
         (gradient,) = torch.autograd.grad(z, point, u, materialize_grads=True)
         return gradient
+
+    def _logits(self, point: Tensor) -> Tensor:
+        z: Tensor = self.model(point)
+        check_logits(z, len(point), self.highest)
+        return z
 
     def _step(self, delta: Tensor, gradient: Tensor) -> Tensor:
         v = lp.dual_vector(gradient, self.threat.norm)

@@ -16,6 +16,7 @@ from opnorm.errors import SettingsError
 from opnorm.evaluation import returned_to_ball
 from opnorm.folding import folded
 from opnorm.modes import evaluation
+from opnorm.options import suggest
 from opnorm.threat_model import ThreatModel
 
 BLACK_BOX = "square"
@@ -66,17 +67,25 @@ def autoattack(
         Tensor like `x`, inside ball and bounds; clean where the attack has failed.
 
     Raises:
-        SettingsError: pyautoattack is not installed.
+        SettingsError: no such attack; inputs outside [0, 1]; pyautoattack is not installed.
     """
+    if attack not in _NAMES:
+        raise SettingsError(f"unknown attack {attack!r}{suggest(attack, _NAMES)}")
     if not len(x):
         return x
+    lowest, highest = torch.stack(x.detach().aminmax()).tolist()
+    if not 0.0 <= lowest <= highest <= 1.0:
+        raise SettingsError(
+            f"x: has values from {lowest:g} to {highest:g}, where AutoAttack knows images in [0, 1] alone; make the "
+            "normalisation the model's first layer"
+        )
     # The package seeds every GPU.
     devices = range(torch.cuda.device_count())
     without_gradient = torch.inference_mode(attack == BLACK_BOX)
     with evaluation(model), torch.random.fork_rng(devices=devices), _trace_function_kept(), without_gradient:
         suite = _suite(folded(model), x, threat, seed, queries)
         suite.attacks_to_run = [_NAMES[attack]]
-        perturbed, _ = suite.run_standard_evaluation(x, y, batch_size=batch_size)
+        perturbed, _ = suite.run_standard_evaluation(x, y.long(), batch_size=batch_size)
     return returned_to_ball(x, perturbed, threat)
 
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from opnorm import lp
-from opnorm.attacks import CrossEntropy, Margin, projected_gradient_ascent
+from opnorm.attacks import CrossEntropy, Margin, check_logits, highest_label, projected_gradient_ascent
+from opnorm.modes import evaluation
 from opnorm.threat_model import ThreatModel
 
 # alpha / epsilon of all attacks here, whatever their number of iterations (measured: docs/theory.md).
@@ -36,10 +37,22 @@ def returned_to_ball(x: Tensor, perturbed: Tensor, threat: ThreatModel) -> Tenso
 
 @torch.no_grad()
 def correct(model: nn.Module, x: Tensor, y: Tensor, *, batch_size: int = 500) -> Tensor:
-    """Which inputs (B, ...) are classified as `y`, some looked at at once; bool (B,). Where another logit equals the
-    label's, they are not."""
-    parts = zip(torch.split(x, batch_size), torch.split(y, batch_size), strict=True)
-    return torch.cat([Margin(labels, x.new_empty(0)).value(model(part)) < 0.0 for part, labels in parts])
+    """Which inputs (B, ...) are classified as `y` in evaluation mode, some looked at at once; bool (B,). Where another
+    logit equals the label's, they are not.
+
+    Raises:
+        SettingsError: the model's outputs are no logits of two or more classes, or `y` no labels of them.
+    """
+    parts, highest = zip(torch.split(x, batch_size), torch.split(y, batch_size), strict=True), highest_label(y)
+    with evaluation(model):
+        answers = [Margin(labels, x.new_empty(0)).value(_logits(model, part, highest)) < 0.0 for part, labels in parts]
+    return torch.cat(answers)
+
+
+def _logits(model: nn.Module, x: Tensor, highest: int) -> Tensor:
+    z: Tensor = model(x)
+    check_logits(z, len(x), highest)
+    return z
 
 
 def correct_under_ascent(
@@ -60,7 +73,7 @@ def correct_under_ascent(
     the border is not followed further.
 
     Args:
-        model: inputs (B, ...) -> logits (B, d), in evaluation mode.
+        model: inputs (B, ...) -> logits (B, d); looked at in evaluation mode and left as it was.
         x: clean inputs (B, ...), inside the bounds.
         y: true labels (B,).
         threat: ball and iterations; its step is replaced, and with `looks` its iterations.

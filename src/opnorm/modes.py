@@ -43,7 +43,15 @@ def evaluation(model: nn.Module) -> Iterator[nn.Module]:
     """`model` in evaluation mode with constant parameters; every mode and flag is restored afterwards.
 
     In evaluation mode BatchNorm does not couple the examples of a batch, and its running statistics do not move.
+
+    Raises:
+        SettingsError: `model` is a function, which has no mode to put it in.
     """
+    if not isinstance(model, nn.Module):
+        raise SettingsError(
+            f"model: of {type(model)}, not an nn.Module; what is computed before or after a network can be a layer of "
+            "it: nn.Sequential(Normalise(mean, std), network)"
+        )
     modes = [(module, module.training) for module in model.modules()]
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     try:
@@ -86,7 +94,9 @@ def twice_differentiable(model: nn.Module) -> Iterator[nn.Module]:
             del layer.forward
 
 
-def _batch_norm(layer: nn.modules.batchnorm._BatchNorm, x: Tensor) -> Tensor:
+def _batch_norm(layer: nn.modules.batchnorm._BatchNorm, inputs: Tensor) -> Tensor:
+    # Statistics of a batch under autocast are those of torch's operator: in float32.
+    x = inputs.float() if inputs.dtype in (torch.bfloat16, torch.float16) else inputs
     dimensions, shape = [0, *range(2, x.ndim)], (1, -1, *[1] * (x.ndim - 2))
     if layer.training:
         mean = x.mean(dimensions, keepdim=True)
@@ -97,9 +107,9 @@ def _batch_norm(layer: nn.modules.batchnorm._BatchNorm, x: Tensor) -> Tensor:
         assert layer.running_var is not None
         mean, variance = layer.running_mean.view(shape), layer.running_var.view(shape)
     y = (x - mean) * (variance + layer.eps).rsqrt()
-    if not layer.affine:
-        return y
-    return y * layer.weight.view(shape) + layer.bias.view(shape)
+    if layer.affine:
+        y = y * layer.weight.view(shape) + layer.bias.view(shape)
+    return y.to(inputs.dtype)
 
 
 @torch.no_grad()

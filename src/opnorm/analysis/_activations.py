@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from opnorm.analysis.subject import RANDOM, Subject, in_parts
 from opnorm.analysis.tidy import Dimensions, tidy
+from opnorm.modes import evaluation
 from opnorm.options import Grid
 
 
@@ -41,7 +42,10 @@ def activations(subject: Subject, *, distances: Grid) -> pd.DataFrame:
 
 @torch.no_grad()
 def activation_pattern(model: nn.Module, x: Tensor) -> Tensor:
-    """phi_x of Sec. 3: which ReLUs of `model`, whatever their number and place, are on at `x`; bool (B, m)."""
+    """phi_x of Sec. 3: which ReLUs of `model`, whatever their number and place, are on at `x`; bool (B, m).
+
+    In evaluation mode.
+    """
     states: list[Tensor] = []
     hooks = [
         module.register_forward_hook(lambda _module, _inputs, output: states.append((output > 0).flatten(1)))
@@ -49,7 +53,8 @@ def activation_pattern(model: nn.Module, x: Tensor) -> Tensor:
         if isinstance(module, nn.ReLU)
     ]
     try:
-        model(x)
+        with evaluation(model):
+            model(x)
     finally:
         for hook in hooks:
             hook.remove()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_origin
 
 from opnorm.errors import SettingsError
-from opnorm.options import options_of, resolve, suggest
+from opnorm.options import check_value, options_of, resolve, suggest
 
 if TYPE_CHECKING:
     from opnorm.models.classifier import Classifier
@@ -40,12 +40,16 @@ def build(
         A network with `forward(x)` -> logits (B, d) and `features(x)` -> phi^{L-1} (B, m).
 
     Raises:
-        SettingsError: no such name, or no such option.
+        SettingsError: no such name, no such option, or one out of its range.
     """
     constructor = resolve(REGISTRY, "model", name)
-    for option in options:
-        if option not in (known := options_of(REGISTRY[name])):
+    known = options_of(REGISTRY[name])
+    for option, value in options.items():
+        if option not in known:
             raise SettingsError(f"model {name}: unknown option {option!r}{suggest(option, known)}")
+        # Choices are what an experiment file may ask for; a constructor may take more.
+        if get_origin(known[option].annotation) is not Literal:
+            options[option] = check_value(value, known[option].annotation, f"model {name}.{option}")
     network: Classifier = constructor(
         channels=channels,
         classes=classes,
