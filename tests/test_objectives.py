@@ -160,6 +160,19 @@ def test_impossible_options_are_refused_by_key(name: str, values: dict[str, obje
     assert str(caught.value) == complaint
 
 
+@pytest.mark.parametrize(("name", "values", "complaint"), [
+    ("data_dependent_snr", {"weight": 1, "form": "Sigma"}, "form: 'Sigma' is not one of sum_of_squares, sigma"),
+    ("mixture", {"weight": 1, "mixture": 0.5, "solver": "power_method"}, "solver: 'power_method' is not one of"),
+    ("input_gradient", {"weight": -1}, "weight: -1 is not a number of at least 0"),
+    ("adversarial", {"fraction": 1.5}, "fraction: 1.5 is not a number between 0 and 1"),
+    ("frobenius", {}, "weight: missing"),
+    ("standard", {"weight": 1}, "weight: unknown key"),
+])  # fmt: skip
+def test_impossible_options_are_refused_by_build(name: str, values: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name}.{complaint}"):
+        objectives.build(name, THREAT, **values)
+
+
 def test_options_are_read_as_numbers() -> None:
     read = check_options({"weight": "1e-3", "q": "inf"}, objectives.REGISTRY["data_dependent_snr"], "here")
     assert read == {"weight": 1e-3, "q": math.inf}
@@ -204,8 +217,8 @@ def test_adversarial_training_ascends_the_loss_it_is_told(cnn5: Classifier, imag
         for name in ("cross_entropy", "logit_l2")
     ]
     assert losses[0] != losses[1]
-    with pytest.raises(SettingsError, match="did you mean margin"):
-        loss_on(objectives.build("adversarial", THREAT, attack_loss="margn"), cnn5, images, labels)
+    with pytest.raises(SettingsError, match="adversarial.attack_loss: 'margn' is not one of cross_entropy, margin"):
+        objectives.build("adversarial", THREAT, attack_loss="margn")
 
 
 def matrices(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -261,6 +274,26 @@ def test_global_snr_is_equation_4(cnn5: Classifier, images: Tensor, labels: Tens
         expected += float(u @ matrix @ v) ** 2
     penalty = loss_on(objective, cnn5, images, labels).terms["penalty"].item()
     assert penalty == pytest.approx(expected, rel=ROUNDING)
+
+
+@pytest.mark.parametrize("kind", [nn.Conv1d, nn.Conv2d, nn.Conv3d])
+def test_global_snr_takes_convolutions_of_any_dimension(kind: type[nn.Module]) -> None:
+    dimensions = [nn.Conv1d, nn.Conv2d, nn.Conv3d].index(kind) + 1
+    model = nn.Sequential(kind(2, 3, 2), nn.Flatten(), nn.Linear(3, 2)).double()
+    objective = objectives.build("global_snr", THREAT, weight=0.3, iterations=500)
+    objective.prepare(model, generator())
+    x, y = gaussian(0, 4, 2, *[2] * dimensions), torch.arange(4) % 2
+    penalty = loss_on(objective, model, x, y).terms["penalty"]
+    expected = 0.15 * sum(torch.linalg.svdvals(W.detach().flatten(1))[0] ** 2 for W in matrices(model).values())
+    torch.testing.assert_close(penalty, expected, rtol=ROUNDING, atol=0.0)
+
+
+@pytest.mark.parametrize(("layer", "message"), [
+    (nn.ConvTranspose2d(1, 1, 1), "ConvTranspose2d"), (nn.ReLU(), "neither a convolution nor a linear layer"),
+], ids=str)  # fmt: skip
+def test_global_snr_refuses_what_it_has_no_matrix_of(layer: nn.Module, message: str) -> None:
+    with pytest.raises(SettingsError, match=f"^global_snr: .*{message}"):
+        objectives.build("global_snr", THREAT, weight=0.3).prepare(nn.Sequential(layer), generator())
 
 
 def snr(threat: ThreatModel = THREAT, **options: Any) -> Any:

@@ -284,6 +284,16 @@ sys.exit(any(name in sys.modules for name in ("torch", "pandas", "matplotlib", "
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_a_candidate_of_a_whole_number_is_a_whole_number():
+    config = changed("methods.adversarial", {"objective": "adversarial"})
+    config["methods"]["dd_snr"]["iterations"] = {"match": "adversarial", "grid": [1, 10]}
+    found = experiment(config)
+    for value in (1.0, 10.0):
+        iterations = found.training("dd_snr", value).method.options["iterations"]
+        assert (type(iterations), iterations) == (int, int(value))
+    assert found.training("dd_snr", 1.0) == found.training("dd_snr")
+
+
 @pytest.mark.parametrize("name", ["reference", "redrawn"])
 def test_an_experiment_does_not_take_the_folder_of_collected_results(name):
     with pytest.raises(SettingsError, match=f"experiment: '{name}' is not allowed here; it is not the name of"):

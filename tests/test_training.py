@@ -336,6 +336,13 @@ def test_bfloat16_trains_float32_weights_close_to_those_of_float32(splits, tmp_p
     assert 0.0 < (first[0] - first[1]).abs().mean() < 0.5 * OPTIMIZATION.learning_rate
 
 
+def test_a_norm_of_the_jacobian_itself_is_a_loss_in_bfloat16(splits, tmp_path):
+    chosen = settings("data_dependent_snr", {"weight": 0.01, "form": "sigma"}, epochs=1, precision="bfloat16")
+    exact = settings("data_dependent_snr", {"weight": 0.01, "form": "sigma"}, epochs=1)
+    rounded, full = (train(splits, tmp_path / name, of) for name, of in (("a", chosen), ("b", exact)))
+    assert rounded.history["loss"].iloc[-1] == pytest.approx(full.history["loss"].iloc[-1], rel=0.1)
+
+
 TWICE_DIFFERENTIATED = {"input_gradient": {"weight": 0.01}, "frobenius": {"weight": 0.01, "projections": 2}}
 """Objectives whose gradient is differentiated once more, which compiled code cannot be."""
 

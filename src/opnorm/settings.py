@@ -171,7 +171,10 @@ class Experiment:
         """
         method = self.method(name)
         if value is not None:
-            method = replace(method, options={**method.options, self.selection.matches[name].option: value})
+            chosen = {**method.options, self.selection.matches[name].option: value}
+            entry = objectives.REGISTRY[method.objective]
+            # A grid is of floats, whatever its option is of.
+            method = replace(method, options=options.check_options(chosen, entry, f"methods.{name}"))
         used = objectives.USED_OF_THREAT.get(method.objective)
         if used is not None:
             kept = {name: getattr(method.threat, name) for name in used}

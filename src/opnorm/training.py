@@ -79,7 +79,8 @@ def train(
         FileError: a checkpoint cannot be written.
     """
     run, checkpoints = f"{settings.method.name}, seed {seed}", Path(checkpoints)
-    made_of = {"test": test_split.digest(), "torch": str(torch.__version__)}
+    # Random numbers, and so what is left of an epoch, differ between a GPU and a CPU.
+    made_of = {"test": test_split.digest(), "torch": str(torch.__version__), "device": torch.device(device).type}
     fingerprint = _plain(_made_by(settings, train_split, seed, code)) | made_of
     with checkpoint.exclusive(checkpoints, tqdm.write), _stop_requests() as stop:
         training = _Training(settings, train_split.to(device), test_split.to(device), seed=seed, device=device)

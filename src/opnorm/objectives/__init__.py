@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opnorm.options import resolve
+from opnorm.options import check_options, resolve
 
 if TYPE_CHECKING:
     from opnorm.objectives.objective import Objective
@@ -39,7 +39,8 @@ def build(name: str, threat: ThreatModel, **options: Any) -> Objective:
         options: the method's own; see its class.
 
     Raises:
-        SettingsError: no such name.
+        SettingsError: no such name; an option that is unknown, missing or out of its range.
     """
-    objective: Objective = resolve(REGISTRY, "objective", name)(threat, **options)
+    constructor = resolve(REGISTRY, "objective", name)
+    objective: Objective = constructor(threat, **check_options(options, REGISTRY[name], name))
     return objective
