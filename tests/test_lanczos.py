@@ -122,3 +122,25 @@ def test_the_value_is_as_close_as_was_asked_for(decay: float, tolerance: float) 
     J = with_spectrum(0, 60, 90, decay ** torch.arange(60, dtype=torch.float64).expand(20, -1))
     found = dominant_singular_value(DenseOperator(J), start=gaussian(1, 20, 90), tolerance=tolerance)
     assert (relative_error(found.value, J) <= tolerance).all()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("tolerance", [1e-1, 1e-13])
+def test_an_example_that_is_not_finite_is_nan_and_the_others_are_as_without_it(bad: float, tolerance: float) -> None:
+    J, start = gaussian(0, 4, 6, 15), gaussian(1, 4, 15)
+    kept = torch.tensor([0, 1, 3])
+    alone = dominant_singular_value(DenseOperator(J[kept]), start=start[kept], tolerance=tolerance)
+    J[2, 3, 4] = bad
+    found = dominant_singular_value(DenseOperator(J), start=start, tolerance=tolerance)
+    assert found.iterations == alone.iterations
+    for name in ("value", "residual", "error", "right"):
+        assert getattr(found, name)[2].isnan().all(), name
+        # float64 sums may be taken in another order.
+        torch.testing.assert_close(getattr(found, name)[kept], getattr(alone, name), rtol=0.0, atol=ROUNDING)
+
+
+def test_the_whole_batch_may_be_nan() -> None:
+    J = gaussian(0, 2, 6, 15) * float("nan")
+    found = dominant_singular_value(DenseOperator(J), start=gaussian(1, 2, 15))
+    assert found.value.isnan().all()
+    assert found.iterations == 1

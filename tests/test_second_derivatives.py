@@ -100,6 +100,45 @@ def test_weights_that_are_computed_are_differentiated(function: Callable[[Tensor
         torch.testing.assert_close(found, expected, rtol=0.0, atol=ROUNDING)
 
 
+def _kernel_is_input(x: Tensor) -> Tensor:
+    return F.conv2d(torch.linspace(-1.0, 1.0, 2 * 4 * 9 * 9, dtype=x.dtype).view(2, 4, 9, 9), x)
+
+
+def _scale_is_input(x: Tensor) -> Tensor:
+    one = x.new_ones(4)
+    return F.batch_norm(torch.linspace(-1.0, 1.0, 40, dtype=x.dtype).view(2, 4, 1, 5), 0.0 * one, one, weight=x)
+
+
+def _shift_is_input(x: Tensor) -> Tensor:
+    one = x.new_ones(4)
+    return F.batch_norm(x.new_zeros(2, 4, 1, 5), 0.0 * one, one, bias=x) ** 2
+
+
+@pytest.mark.parametrize(("function", "shape"), [
+    (_kernel_is_input, (3, 4, 5, 6)), (_scale_is_input, (4,)), (_shift_is_input, (4,)),
+])  # fmt: skip
+def test_weights_that_are_the_input_are_differentiated(
+    function: Callable[[Tensor], Tensor], shape: tuple[int, ...]
+) -> None:
+    x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+
+    def gradient(y: Tensor) -> Tensor:
+        return torch.autograd.grad(y, x, torch.linspace(-1.0, 1.0, y.numel(), dtype=y.dtype).view_as(y))[0]
+
+    with cheap_second_derivatives():
+        found = gradient(function(x))
+    assert found.abs().max() > 0.1
+    torch.testing.assert_close(found, gradient(function(x)), rtol=0.0, atol=ROUNDING)
+
+
+def test_the_jacobian_of_a_convolution_by_its_kernel() -> None:
+    images = torch.randn(1, 2, 5, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    kernels = torch.randn(1, 2, 3, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    J = InputJacobian(lambda k: F.conv2d(images, k).flatten(1), kernels).dense()[0]
+    # It is linear: its matrix has the patches of the image in its rows.
+    torch.testing.assert_close(J, F.unfold(images, 3)[0].T, rtol=0.0, atol=ROUNDING)
+
+
 def test_arguments_may_be_named() -> None:
     x, weight = torch.randn(1, 3, 5, 5), torch.randn(2, 3, 3, 3)
     with cheap_second_derivatives():

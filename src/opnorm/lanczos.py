@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -38,7 +39,8 @@ def dominant_singular_value(
         max_iterations: it also ends here; residual and error tell.
 
     Returns:
-        Value, residual, error, right singular vector and the number of iterations.
+        Value, residual, error, right singular vector and the number of iterations; NaN for an example whose Jacobian
+        is not finite.
     """
     b, d, n = operator.shape
     # The start's part in the kernel of a wide J takes a step beyond the rank.
@@ -52,13 +54,19 @@ def dominant_singular_value(
         U = torch.cat([U, u[:, None]], 1)
         B = _extended(B, alpha, beta)
         beta, v = _normalised(_without(operator.rmatvec(u).reshape(b, n) - alpha[:, None] * v, V))
-        P, S, Qh = _svd(B)
+        # A decomposition fails for the whole batch where one matrix is not finite.
+        finite = B.isfinite().flatten(1).all(1) & beta.isfinite()
+        P, S, Qh = _svd(torch.where(finite[:, None, None], B, 0.0))
         residuals = beta[:, None] * P[:, -1].abs() / S[:, :1].clamp(min=torch.finfo(S.dtype).tiny)
         error = _error(S / S[:, :1].clamp(min=torch.finfo(S.dtype).tiny), residuals)
-        if bool((error <= tolerance).all()):
+        if bool((~finite | (error <= tolerance)).all()):
             break
     right = (Qh[:, :1] @ V)[:, 0]
-    return DominantSingularValue(S[:, 0], residuals[:, 0], error, right, V.shape[1])
+    value, residual, error, right = (
+        torch.where(lp.per_example(finite, result), result, math.nan)
+        for result in (S[:, 0], residuals[:, 0], error, right)
+    )
+    return DominantSingularValue(value, residual, error, right, V.shape[1])
 
 
 def _svd(B: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.overrides import TorchFunctionMode
 
@@ -23,7 +23,7 @@ __all__ = ["cheap_second_derivatives"]
 
 class cheap_second_derivatives(TorchFunctionMode):  # noqa: N801
     """Inside this context two-dimensional convolutions and BatchNorm in evaluation mode take the same values as always;
-    a cheap second derivative have those whose weights are not computed from something.
+    a cheap second derivative have those whose weights are parameters, or constants.
 
     Raises:
         SettingsError: a BatchNorm takes the statistics of its batch, which couple the examples.
@@ -89,8 +89,12 @@ def _batch_norm(
 
 
 def _computed(*weights: Tensor | None) -> bool:
-    """Whether the derivative may go through one of `weights`, too."""
-    return any(weight is not None and weight.grad_fn is not None for weight in weights)
+    """Whether the derivative may go through one of `weights`, too: computed from the input, or the input itself."""
+    return any(weight is not None and _may_depend_on_input(weight) for weight in weights)
+
+
+def _may_depend_on_input(weight: Tensor) -> bool:
+    return weight.grad_fn is not None or (weight.requires_grad and not isinstance(weight, nn.Parameter))
 
 
 # torch.conv2d is also torch.nn.functional's.

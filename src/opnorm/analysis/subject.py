@@ -103,9 +103,10 @@ def logits(model: Classifier) -> Function:
 
 
 def draw_samples(index: Tensor, images: Tensor, perturbed: Tensor) -> Samples:
-    """Attacked samples with a direction and a point drawn for each, the same for every network."""
-    normal = torch.randn(images.shape, generator=generator(0, "random direction"))
-    uniform = torch.rand(images.shape, generator=generator(0, "uniform points"))
+    """Attacked samples with a direction and a point drawn for each, the same for every network, where `images` are."""
+    # Drawn on the CPU, so that they are the same for every device, too.
+    normal = torch.randn(images.shape, generator=generator(0, "random direction")).to(images)
+    uniform = torch.rand(images.shape, generator=generator(0, "uniform points")).to(images)
     return Samples(index, images, perturbed, lp.dual_vector(normal, 2.0), uniform)
 
 
