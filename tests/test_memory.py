@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
 import torch
 from torch import Tensor
 
+from opnorm import jacobian
 from opnorm.data import Split
 from opnorm.errors import MemoryShortageError, SettingsError
 from opnorm.jacobian import InputJacobian
@@ -88,9 +91,22 @@ class Crowded(InputJacobian):
 
 def test_a_chosen_chunk_shrinks_until_it_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("opnorm.jacobian._rows_at_once", lambda inputs, d: 7)
-    jacobian = Crowded(fitting=2)
-    assert torch.equal(jacobian.dense(), jacobian.W.expand(2, -1, -1))
-    assert jacobian.asked == [7, 4, 2, 2, 2, 1]
+    crowded = Crowded(fitting=2)
+    assert torch.equal(crowded.dense(), crowded.W.expand(2, -1, -1))
+    assert crowded.asked == [7, 4, 2, 2, 2, 1]
+
+
+@pytest.mark.parametrize(("examples", "rows"), [(1, 256), (64, 4), (65, 1), (125, 1), (500, 1)])
+def test_rows_are_taken_at_once_where_so_many_fit_that_it_pays(
+    examples: int, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("memory_reserved", "memory_allocated"):
+        monkeypatch.setattr(torch.cuda, name, lambda device: 0)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (8 * 2**30, 8 * 2**30))
+    inputs = mock.MagicMock(spec=Tensor, device=torch.device("cuda"))
+    inputs.__len__.return_value = examples
+    inputs.numel.return_value, inputs.element_size.return_value = 64 * examples, 4
+    assert jacobian._rows_at_once(inputs, 1000) == rows
 
 
 def test_a_given_chunk_that_does_not_fit_is_named() -> None:

@@ -21,6 +21,8 @@ __all__ = ["DenseOperator", "InputJacobian", "LinearOperator"]
 _HELD_PER_INPUT = 2000
 # Beyond this many examples times rows in one backward pass a GPU has nothing left to overlap.
 _SATURATING_BATCH = 256
+# Several rows at once take a forward pass for each, as much work again: fewer than these do not pay.
+_FEWEST_AT_ONCE = 4
 
 
 class LinearOperator(Protocol):
@@ -207,4 +209,5 @@ def _rows_at_once(inputs: Tensor, d: int) -> int:
     free += torch.cuda.memory_reserved(inputs.device) - torch.cuda.memory_allocated(inputs.device)
     per_row = _HELD_PER_INPUT * inputs.numel() * inputs.element_size()
     fitting = free // (2 * max(per_row, 1))
-    return max(1, min(d, fitting, _SATURATING_BATCH // max(len(inputs), 1)))
+    rows = min(d, fitting, _SATURATING_BATCH // max(len(inputs), 1))
+    return rows if rows >= _FEWEST_AT_ONCE else 1

@@ -199,8 +199,9 @@ def singular_vectors(jacobian: Jacobian) -> tuple[Tensor, Tensor, Tensor]:
     for part in _parts(J):
         A, finite = _finite(part)
         decomposed = torch.linalg.svd(A, full_matrices=False) if J.dtype == torch.float64 else _decomposed(A.double())
-        parts.append([_nan_unless(finite, factor) for factor in decomposed])
-    U, S, Vh = (torch.cat(factors).to(J.dtype) for factors in zip(*parts, strict=True))
+        # In float64 all parts together would need twice the memory of what is returned.
+        parts.append([_nan_unless(finite, factor).to(J.dtype) for factor in decomposed])
+    U, S, Vh = (torch.cat(factors) for factors in zip(*parts, strict=True))
     return U, S, Vh
 
 
