@@ -37,6 +37,31 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(S: int, seeds: float,
     assert hits / trials > LEVEL - 4.0 * np.sqrt(LEVEL * (1.0 - LEVEL) / trials)
 
 
+@pytest.mark.parametrize("N", [2, 5, 20, 100])
+def test_the_interval_of_a_mean_over_few_samples_is_students(N: int) -> None:
+    rng, of_means = np.random.default_rng(N), []
+    for _ in range(20):
+        values = rng.standard_normal((1, N, 1))
+        of_means.append(width(values) / values.std(ddof=1))
+    # Of two samples a resample is one of three; of few the tails of what is drawn are shorter than the normal's.
+    wanted = 2.0 * stats.t.ppf(0.975, N - 1) / np.sqrt(N)
+    assert np.mean(of_means) == pytest.approx(wanted, rel=0.4 if N == 2 else 0.1)
+
+
+def test_a_single_sample_shows_nothing_of_how_samples_scatter() -> None:
+    _, low, high = interval(scattered_means(np.ones((3, 1, 1)), range(3))[:, 0])
+    assert (low, high) == (-np.inf, np.inf)
+
+
+@pytest.mark.parametrize("N", [10, 20])
+def test_few_samples_cover_the_truth_as_often_as_they_say(N: int) -> None:
+    rng, trials = np.random.default_rng(0), 2000
+    drawn = scattered_means(rng.standard_normal((1, N, trials)), [0])
+    tails = np.percentile(drawn[1:], [2.5, 97.5], axis=0)
+    hits = ((tails[0] <= 0.0) & (tails[1] >= 0.0)).mean()
+    assert hits == pytest.approx(LEVEL, abs=4.0 * np.sqrt(LEVEL * (1.0 - LEVEL) / trials))
+
+
 def test_resampling_few_seeds_with_replacement_would_not_cover() -> None:
     rng, trials, hits = np.random.default_rng(0), 400, 0
     for _ in range(trials):

@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from opnorm import figures, provenance
+from opnorm.claims.claim import OWN
 from opnorm.errors import FileError
 from opnorm.figures.context import FigureContext
 from opnorm.report import claims, selection, tables
@@ -356,7 +357,7 @@ def test_rows_say_of_how_many_seeds_and_samples_they_are(contents: Contents) -> 
 
 
 def test_a_check_of_networks_has_no_interval_and_no_samples(contents: Contents, tmp_path: Path) -> None:
-    check = ("passed", "evaluation", "No doubt", "share", 1.0, 1.0, 1.0, "above 0.99", "supported", "sanity", 3, "")
+    check = ("passed", OWN, "No doubt", "share", 1.0, 1.0, 1.0, "above 0.99", "supported", "sanity", 3, "")
     write(tmp_path / "claims.csv", [claims.COLUMNS, check])
     row = str(claims.section(contents)).split("No doubt")[1]
     assert ">1</span>" in row

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from opnorm.claims.cases import compared, each, in_l2, together
-from opnorm.claims.claim import Case, Claim, Measure, Reduction, Rows, Statistic, where
+from opnorm.claims.claim import OWN, Case, Claim, Measure, Reduction, Rows, Statistic, where
 from opnorm.claims.margins import AGREEMENT, FLAT, LARGER, SAME_SIZE, SMALLER, STRONG
 from opnorm.claims.methods import any_method, robust, standard
 from opnorm.claims.reductions import at, average, beyond, contrast, drop, first, last, ratio, trend, value, whole
@@ -34,7 +34,7 @@ def _claims(prefix: str, of: str) -> tuple[Claim, ...]:
               Statistic("slope of the mean cosine per doubling of the rank (least squares)",
                         analysis, lambda _: [Measure(trained, trend)], value),
               Below(0.0)),
-        Claim(f"{prefix}alignment_random_flat", "5.2",
+        Claim(f"{prefix}alignment_random_flat", "earlier version",
               f"the alignment with a random network's {of} Jacobian does not depend on the rank",
               together(at_least=1),
               Statistic("mean cosine at rank 1 minus its mean in the second half of the ranks, over {all}",
@@ -66,7 +66,7 @@ def _claims_on_iterations(prefix: str, of: str) -> tuple[Claim, ...]:
               Statistic("mean cosine of the input gradient with v_1",
                         analysis, lambda _: [process("input_gradient", whole)], value),
               Below(AGREEMENT)),
-        Claim(f"{prefix}input_gradient_misses_more_than_attack", "4.3",
+        Claim(f"{prefix}input_gradient_misses_more_than_attack", OWN,
               f"the input gradient of {{0}} approximates the dominant singular vector of the {of} Jacobian less well "
               "than the iterated attack",
               in_l2(each(any_method)),

@@ -7,6 +7,7 @@ resample leaves the range of the S seeds. So samples are resampled with replacem
 their mean get random multipliers (a multiplier or wild bootstrap of clusters: Cameron, Gelbach and Miller 2008), scaled
 such that the interval of a mean over seeds alone is Student's, with S - 1 degrees of freedom. Its tails are heavy, so
 that more is drawn of seeds than of samples, each draw also with the opposite sign, and their lengths are quantiles.
+What samples drawn with replacement deviate is enlarged for the same two reasons, which of twenty samples is a tenth.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import betaincinv, fdtri
+from numpy.typing import NDArray
+from scipy.special import betaincinv, fdtri, ndtri, stdtrit
 
 from opnorm.claims.claim import Floats
 
@@ -44,21 +46,25 @@ def scattered_means(values: Floats, seeds: Sequence[int]) -> Floats:
     """
     over_seeds, measured = _means(values, 0)
     mean, _ = _means(over_seeds, 0)
-    drawn = np.tile(_weighted(over_seeds, measured), (RESAMPLES // SAMPLE_DRAWS, 1))
-    resampled = drawn + _seed_deviations(values, seeds)
+    deviations = _enlargement(measured.sum(0)) * (_weighted(over_seeds, measured) - mean)
+    resampled = mean + np.tile(deviations, (RESAMPLES // SAMPLE_DRAWS, 1)) + _seed_deviations(values, seeds)
     return np.concatenate([mean[None], resampled])
 
 
-def interval(statistic: Floats) -> tuple[float, float, float]:
+def interval(statistic: Floats, *, least_of: int = 1) -> tuple[float, float, float]:
     """Estimate and 95 % interval of (1 + RESAMPLES,) values, by percentiles.
 
     A resample without a value, such as a ratio to nothing, could be anything: with more than a few of them the interval
     is unbounded.
+
+    Args:
+        statistic: the estimate and what else it could have been.
+        least_of: of how many intervals the first end will be taken (Bonferroni); lower ends need no such care.
     """
     tail = 100.0 * (1.0 - LEVEL) / 2.0
     resampled = statistic[1:]
     low = np.percentile(np.where(np.isnan(resampled), -np.inf, resampled), tail, method="lower")
-    high = np.percentile(np.where(np.isnan(resampled), np.inf, resampled), 100.0 - tail, method="higher")
+    high = np.percentile(np.where(np.isnan(resampled), np.inf, resampled), 100.0 - tail / least_of, method="higher")
     return float(statistic[0]), float(low), float(high)
 
 
@@ -119,6 +125,15 @@ def _multipliers(seeds: tuple[int, ...]) -> Floats:
     quantiles = fdtri(S - 1, S - 1, (order.argsort().argsort() + 0.5) / half)
     drawn = normal * (np.sqrt((S - 1) * quantiles) / lengths)[:, None]
     return np.concatenate([drawn, -drawn])
+
+
+def _enlargement(count: NDArray[np.int64]) -> Floats:
+    """By what the deviations of N resampled samples are too small (K,): by (N - 1) / N in the variance, and by their
+    quantile, which is not Student's. Without bound for a single sample, of which no deviation is seen."""
+    of_many, freedom = ndtri(1.0 - (1.0 - LEVEL) / 2.0), np.maximum(count - 1.0, 0.5)
+    found: Floats = np.sqrt(count / freedom) * stdtrit(freedom, 1.0 - (1.0 - LEVEL) / 2.0) / of_many
+    found[count <= 1] = np.nan
+    return found
 
 
 def _weighted(x: Floats, measured: Floats) -> Floats:

@@ -56,19 +56,26 @@ def solvers(context: Context) -> list[Case]:
     return [case(context, method, same) for method, same in by_power if same is not None]
 
 
+def in_linf_ball(cases: Cases) -> Cases:
+    """The cases, in the ball of adversarial training in the group `linf`; none where there is no such training."""
+    return lambda context: [
+        replace(of, norm=trained.norm, epsilon=trained.epsilon)
+        for trained in context.first(adversarial, LINF)
+        for of in cases(context)
+    ]
+
+
 def in_linf(role: Role, other: Role, group: str = LINF) -> Cases:
     """Each method of a role that was trained in an l-infinity ball, with the first of another role and group, in the
     ball of adversarial training there."""
 
-    def cases(context: Context) -> list[Case]:
-        return [
-            Case((method, reference), trained.norm, trained.epsilon)
-            for trained in context.first(adversarial, LINF)
+    return in_linf_ball(
+        lambda context: [
+            case(context, method, reference)
             for method in context.those(role, LINF)
             for reference in context.first(other, group)
         ]
-
-    return cases
+    )
 
 
 def together(at_least: int) -> Cases:

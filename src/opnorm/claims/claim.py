@@ -14,6 +14,8 @@ from opnorm.claims.methods import Context, Method
 from opnorm.claims.verdict import Rule
 
 Floats = NDArray[np.float64]
+OWN = "beyond the paper"
+"""The section of what the paper does not say."""
 # Means (..., K) over samples and seeds and the K places on the axis -> a number for each (...).
 Reduction = Callable[[Floats, Floats], Floats]
 # Numbers (...), one for each measure of each method -> the statistic (...).
@@ -46,10 +48,16 @@ class Rows:
 
 @dataclass(frozen=True)
 class Measure:
-    """A number of a method: a curve, and what is read off it."""
+    """A number of a method: a curve, and what is read off it; where `among` is given, on the samples that those rows
+    of the same method have."""
 
     rows: Rows
     reduction: Reduction
+    among: Rows | None = None
+
+    def looked_at(self) -> list[Rows]:
+        """All rows that it takes."""
+        return [self.rows] if self.among is None else [self.rows, self.among]
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,10 @@ class Statistic:
     checked: bool = False
     least: bool = False
 
+    def looked_at(self, of: Case) -> list[Rows]:
+        """All rows that it takes of each method."""
+        return [rows for measure in self.measures(of) for rows in measure.looked_at()]
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -100,7 +112,7 @@ class Claim:
 
     Attributes:
         name: of the claim; its cases add the methods that they are about.
-        section: where the paper makes it.
+        section: where the paper makes it, or `OWN`.
         statement: in our own words, with the placeholders of `Statistic.words`.
         cases: context -> the cases, each a row of the result.
         statistic: what decides it.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from opnorm.attack_names import AFTER, ladder
 from opnorm.claims.cases import compared, detailed, each, each_of, in_linf
-from opnorm.claims.claim import Case, Claim, Measure, Rows, Statistic, where
+from opnorm.claims.claim import OWN, Case, Cases, Claim, Measure, Rows, Statistic, where
 from opnorm.claims.margins import (
     ALL_PASSED,
     LESS_ACCURATE,
@@ -28,18 +29,32 @@ from opnorm.claims.methods import (
     robust,
     standard,
 )
-from opnorm.claims.reductions import at, difference, gain, value, whole
+from opnorm.claims.reductions import at, difference, gain, two_phase_difference, value, whole
+from opnorm.claims.verdict import Rule
 
 # Of the analysis `evaluation`, where the experiment does not say otherwise.
 ITERATIONS, RESTARTS = (10, 50, 200), 5
 
 
 def attacks(context: Context) -> list[str]:
-    """The longest ascent, AutoAttack, and all attacks together, as the column `attack` calls them."""
+    """The longest ascent from several starts, AutoAttack, and all attacks together, as the column `attack` calls
+    them."""
+    longest, restarted = _longest_ascents(context)
+    return [*([restarted] if restarted != longest else []), *_autoattack(context), "worst_case"]
+
+
+def longer_attacks(context: Context) -> list[str]:
+    """The longest ascent from one start, where training attacks with fewer iterations."""
+    longest, _ = _longest_ascents(context)
+    of_training = max((method.iterations for method in context.methods), default=0)
+    return [longest] if int(longest.removeprefix("pga_")) > of_training else []
+
+
+def _longest_ascents(context: Context) -> tuple[str, str]:
+    """From one start, and from as many as there are."""
     options = context.analyses.get("evaluation", {})
     longest, restarts = options.get("iterations", ITERATIONS)[-1], options.get("restarts", RESTARTS)
-    ascent = f"pga_{longest}x{restarts}" if restarts > 1 else f"pga_{longest}"
-    return [ascent, *(["autoattack"] if options.get("autoattack", True) else []), "worst_case"]
+    return f"pga_{longest}", f"pga_{longest}x{restarts}" if restarts > 1 else f"pga_{longest}"
 
 
 def _all_together(context: Context) -> list[str]:
@@ -47,25 +62,36 @@ def _all_together(context: Context) -> list[str]:
 
 
 def _longest(context: Context) -> list[str]:
-    """The longest ascent, where there is AutoAttack to compare it with."""
-    ascent, *others = attacks(context)
-    return [ascent] if "autoattack" in others else []
+    """The longest ascent, from all starts, where there is AutoAttack to compare it with."""
+    return [*_longest_ascents(context)[1:]] if _autoattack(context) else []
+
+
+def _autoattack(context: Context) -> list[str]:
+    """AutoAttack, where it is run."""
+    return ["autoattack"] if context.analyses.get("evaluation", {}).get("autoattack", True) else []
 
 
 def ascents(context: Context) -> list[str]:
     """Each longer ascent, and the one with restarts, after the one that it goes on from."""
     options = context.analyses.get("evaluation", {})
-    run = {f"pga_{count}" for count in options.get("iterations", ITERATIONS)} | {attacks(context)[0]}
+    run = {f"pga_{count}" for count in options.get("iterations", ITERATIONS)} | {*_longest_ascents(context)}
     return [f"{stronger}{AFTER}{weaker}" for weaker, stronger in ladder(run)]
 
 
 def black_box(context: Context) -> list[str]:
     """The black-box attack after all others of AutoAttack."""
-    return [f"square{AFTER}fab_t"] if context.analyses.get("evaluation", {}).get("autoattack", True) else []
+    return [f"square{AFTER}fab_t"] if _autoattack(context) else []
 
 
 def _accuracy(of: Case) -> list[Measure]:
     return [Measure(Rows("evaluation", "correct", where(norm=of.norm, attack=of.detail), "epsilon"), at(of.epsilon))]
+
+
+def _in_two_phases(of: Case) -> list[Measure]:
+    """Of the default attack on all samples, of the same on those that are evaluated, and of the attack on these."""
+    (attacked,) = _accuracy(of)
+    default = Measure(Rows("robustness", "correct", where(norm=of.norm), "epsilon"), at(of.epsilon))
+    return [default, replace(default, among=attacked.rows), replace(attacked, among=attacked.rows)]
 
 
 def _before_and_after(of: Case) -> list[Measure]:
@@ -93,7 +119,11 @@ def _passed(checks: str, check: str = "") -> Statistic:
 
 
 _UNDER_ATTACK = Statistic(
-    "accuracy under {detail} at the training epsilon, {0} minus {1}", "evaluation", _accuracy, difference
+    "accuracy under {detail} at the training epsilon, {0} minus {1}: under the default attack on all samples, plus "
+    "what {detail} changes on those that it was run on",
+    "evaluation",
+    _in_two_phases,
+    two_phase_difference,
 )
 _OF_EXPLANATIONS = replace(_UNDER_ATTACK, figure="evaluation_explanations")
 _IN_LINF = replace(_UNDER_ATTACK, figure="evaluation_linf")
@@ -121,43 +151,60 @@ _FALLING = _passed("accuracy does not rise with epsilon", check="monotone")
 _CHANCE = _passed("accuracy at most that of guessing", check="large_epsilon")
 _EACH_CHECK = _passed("{detail}")
 
+
+def _under_attacks(
+    name: str,
+    section: str,
+    statement: str,
+    cases: Cases,
+    statistic: Statistic,
+    rule: Rule,
+    *,
+    beyond: Callable[[Context], list[str]] = _all_together,
+) -> tuple[Claim, ...]:
+    """What the paper says of longer attacks (Sec. 5.1), and the same of others, of which it says nothing."""
+    words = f"{statement} under {{detail}} too"
+    return (
+        Claim(f"longer_attack_{name}", section, words, detailed(cases, longer_attacks), statistic, rule),
+        Claim(f"attacked_{name}", OWN, words, detailed(cases, beyond), statistic, rule),
+    )
+
+
 CLAIMS = (
-    Claim("attacked_equally_robust", "5.1", "{0} is as robust as {1} under {detail} too",
-          detailed(compared(data_dependent, adversarial), attacks), _UNDER_ATTACK, SAME_ACCURACY),
-    Claim("attacked_more_robust_than_standard", "5.1", "{0} is significantly more robust than {1} under {detail} too",
-          detailed(compared(robust, standard), attacks), _UNDER_ATTACK, MORE_ACCURATE),
-    Claim("attacked_global_snr_not_robust", "5.1",
-          "{0} is not substantially more robust than {1} under {detail} either",
-          detailed(compared(global_snr, standard), attacks), _UNDER_ATTACK, NOT_MORE_ACCURATE),
-    Claim("attacked_mixtures_equally_robust", "5.3",
-          "the mixture {0} is as robust as {1} under {detail} too",
-          detailed(compared(mixed, adversarial, None), _all_together), _OF_MIXTURES, SAME_ACCURACY),
-    Claim("attacked_explanations_less_robust", "4.3", "{0} protects less than {1} under {detail} too",
-          detailed(compared(explained, data_dependent, None), _all_together), _OF_EXPLANATIONS, LESS_ACCURATE),
-    Claim("attacked_explanations_less_robust_than_adversarial", "4.3", "{0} protects less than {1} under {detail} too",
-          detailed(compared(explained, adversarial, None), _all_together), _OF_EXPLANATIONS, LESS_ACCURATE),
-    Claim("attacked_linf_equally_robust", "5.3", "in the l-infinity ball, {0} is as robust as {1} under {detail} too",
-          detailed(in_linf(data_dependent, adversarial), _all_together), _IN_LINF, SAME_ACCURACY),
-    Claim("attacked_linf_more_robust_than_standard", "5.3",
-          "in the l-infinity ball, {0} is significantly more robust than {1} under {detail} too",
-          detailed(in_linf(robust, standard, MAIN), _all_together), _IN_LINF, MORE_ACCURATE),
-    Claim("ascent_as_strong_as_autoattack", "evaluation",
+    *_under_attacks("equally_robust", "5.1", "{0} is as robust as {1}",
+                    compared(data_dependent, adversarial), _UNDER_ATTACK, SAME_ACCURACY, beyond=attacks),
+    *_under_attacks("more_robust_than_standard", "5.1", "{0} is significantly more robust than {1}",
+                    compared(robust, standard), _UNDER_ATTACK, MORE_ACCURATE, beyond=attacks),
+    *_under_attacks("global_snr_not_robust", "5.1", "{0} is not substantially more robust than {1}",
+                    compared(global_snr, standard), _UNDER_ATTACK, NOT_MORE_ACCURATE, beyond=attacks),
+    *_under_attacks("mixtures_equally_robust", "5.3", "the mixture {0} is as robust as {1}",
+                    compared(mixed, adversarial, None), _OF_MIXTURES, SAME_ACCURACY),
+    *_under_attacks("explanations_less_robust", "4.3", "{0} protects less than {1}",
+                    compared(explained, data_dependent, None), _OF_EXPLANATIONS, LESS_ACCURATE),
+    *_under_attacks("explanations_less_robust_than_adversarial", "4.3", "{0} protects less than {1}",
+                    compared(explained, adversarial, None), _OF_EXPLANATIONS, LESS_ACCURATE),
+    *_under_attacks("linf_equally_robust", "5.3", "in the l-infinity ball, {0} is as robust as {1}",
+                    in_linf(data_dependent, adversarial), _IN_LINF, SAME_ACCURACY),
+    *_under_attacks("linf_more_robust_than_standard", "5.3",
+                    "in the l-infinity ball, {0} is significantly more robust than {1}",
+                    in_linf(robust, standard, MAIN), _IN_LINF, MORE_ACCURATE),
+    Claim("ascent_as_strong_as_autoattack", OWN,
           "AutoAttack finds hardly more than {detail} on {0}", detailed(each(any_method), _longest), _GAINED,
           NOT_MORE_ACCURATE),
-    *(Claim("ascent_as_strong_as_autoattack", "evaluation",
+    *(Claim("ascent_as_strong_as_autoattack", OWN,
             "AutoAttack finds hardly more than {detail} on {0}", detailed(each_of(group), _longest),
             replace(_GAINED, figure=f"evaluation_{group}"), NOT_MORE_ACCURATE) for group in _BESIDE),
-    *(Claim("stronger_attack_finds_little", "evaluation",
+    *(Claim("stronger_attack_finds_little", OWN,
             "{detail} finds hardly more on {0}", detailed(cases, ascents), replace(_STEP, figure=figure), LITTLE_GAINED)
       for cases, figure in _EVALUATED),
-    *(Claim("black_box_finds_nothing_alone", "evaluation",
+    *(Claim("black_box_finds_nothing_alone", OWN,
             "{detail} finds nothing more on {0}", detailed(cases, black_box), replace(_STEP, figure=figure),
             NOTHING_ALONE) for cases, figure in _EVALUATED),
-    *(Claim("accuracy_falls_with_epsilon", "evaluation", "attacks on {0} succeed more often the larger the ball",
+    *(Claim("accuracy_falls_with_epsilon", OWN, "attacks on {0} succeed more often the larger the ball",
             cases, replace(_FALLING, figure=figure), ALL_PASSED) for cases, figure in _CHECKED),
-    *(Claim("chance_at_large_epsilon", "evaluation",
+    *(Claim("chance_at_large_epsilon", OWN,
             "in a ball that covers all images the accuracy of {0} is at most that of chance",
             cases, replace(_CHANCE, figure=figure), ALL_PASSED) for cases, figure in _CHECKED),
-    *(Claim("attacks_can_be_believed", "evaluation", "attacks on {0} give no reason for doubt: {detail}",
+    *(Claim("attacks_can_be_believed", OWN, "attacks on {0} give no reason for doubt: {detail}",
             detailed(cases, checks), replace(_EACH_CHECK, figure=figure), ALL_PASSED) for cases, figure in _CHECKED),
 )  # fmt: skip

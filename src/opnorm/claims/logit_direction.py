@@ -1,9 +1,9 @@
-"""Sec. 7.4: how the direction of cross-entropy at the logits lies to the dominant one."""
+"""How close cross-entropy's direction among the logits, the topic of Sec. 7.4, comes to the dominant one."""
 
 from __future__ import annotations
 
 from opnorm.claims.cases import each
-from opnorm.claims.claim import Claim, Measure, Rows, Statistic, where
+from opnorm.claims.claim import OWN, Claim, Measure, Rows, Statistic, where
 from opnorm.claims.margins import LARGER
 from opnorm.claims.methods import any_method
 from opnorm.claims.reductions import ratio, whole
@@ -20,7 +20,7 @@ _AHEAD_OF_RANDOM = Statistic(
 )
 
 CLAIMS = (
-    Claim("cross_entropy_direction", "7.4",
+    Claim("cross_entropy_direction", OWN,
           "in the logits of {0}, attacks on the cross-entropy push closer to the dominant singular vector than a "
           "random direction does",
           each(any_method), _AHEAD_OF_RANDOM, LARGER),

@@ -120,13 +120,11 @@ def growth(limit: float) -> Reduction:
 
 
 def bend(limit: float) -> Reduction:
-    """The mean slope beyond `limit` over the mean slope up to it."""
+    """The mean slope from `limit` to twice as far over the mean slope up to it, whatever was measured beyond."""
 
     def reduction(means: Floats, axis: Floats) -> Floats:
-        _check_beyond(limit, axis)
-        middle = at(limit)(means, axis)
-        inside = (middle - at(0.0)(means, axis)) / limit
-        return divided((means[..., -1] - middle) / (axis[-1] - limit), inside)
+        start, middle, end = (at(place)(means, axis) for place in (0.0, limit, 2.0 * limit))
+        return divided(end - middle, middle - start)
 
     return reduction
 
@@ -187,6 +185,13 @@ def difference(numbers: Sequence[Floats]) -> Floats:
     """The first minus the second."""
     left, right = numbers
     return left - right
+
+
+def two_phase_difference(numbers: Sequence[Floats]) -> Floats:
+    """a - b + c of one method minus that of another: of a on all samples, b the same on some, c another on these."""
+    a, b, c, *other = numbers
+    d, e, f = other
+    return (a - b + c) - (d - e + f)
 
 
 def ratio_of_ratios(numbers: Sequence[Floats]) -> Floats:

@@ -65,7 +65,7 @@ def _reason(claim: Claim, context: Context) -> str:
 
 def _lacks(claim: Claim, of: Case, context: Context) -> list[str]:
     """The analyses that a case looks at and the experiment has not."""
-    looked_at = [measure.rows.analysis for measure in claim.statistic.measures(of)]
+    looked_at = dict.fromkeys(rows.analysis for rows in claim.statistic.looked_at(of))
     for name in looked_at:
         if name not in analysis.REGISTRY:
             raise SettingsError(f"claim {claim.name}: unknown analysis {name!r}{suggest(name, analysis.REGISTRY)}")
@@ -76,6 +76,6 @@ def needed(context: Context) -> list[tuple[str, str]]:
     """Analysis and method of each table that is looked at."""
     found: dict[tuple[str, str], None] = {}
     for claim, of in decidable(context):
-        for measure in claim.statistic.measures(of):
-            found.update({(measure.rows.analysis, method.name): None for method in of.methods})
+        for rows in claim.statistic.looked_at(of):
+            found.update({(rows.analysis, method.name): None for method in of.methods})
     return list(found)

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from opnorm.claims.cases import compared, detailed, each, in_linf, solvers
-from opnorm.claims.claim import Case, Claim, Measure, Reduction, Rows, Statistic, where
+from opnorm.claims.cases import compared, each, in_linf, in_linf_ball, solvers
+from opnorm.claims.claim import Case, Cases, Claim, Measure, Reduction, Rows, Statistic, where
 from opnorm.claims.margins import ALMOST_ALL, LESS_ACCURATE, MORE_ACCURATE, NOT_MORE_ACCURATE, SAME_ACCURACY
 from opnorm.claims.methods import (
     MAIN,
@@ -34,11 +34,14 @@ def _accuracy(reduction: Callable[[float], Reduction]) -> Callable[[Case], Seque
     return lambda of: [Measure(Rows("robustness", "correct", where(norm=of.norm), "epsilon"), reduction(of.epsilon))]
 
 
-def _smaller_radii(context: Context) -> list[str]:
-    """The radii of the grid below the training epsilon, above 0."""
-    grids = context.analyses.get("robustness", {})
-    grid = grids.get(_GRIDS[context.norm], ()) if context.norm in _GRIDS else ()
-    return [f"{radius:g}" for radius in grid if 0.0 < radius < context.epsilon]
+def _at_smaller_radii(cases: Cases) -> Cases:
+    """Each case once for each radius of the grid below its own, above 0."""
+
+    def radii(of: Case, context: Context) -> list[float]:
+        grid = context.analyses.get("robustness", {}).get(_GRIDS.get(of.norm, ""), ())
+        return [radius for radius in grid if 0.0 < radius < of.epsilon]
+
+    return lambda context: [replace(of, detail=f"{radius:g}") for of in cases(context) for radius in radii(of, context)]
 
 
 _OVER_RADII = Statistic(
@@ -63,8 +66,12 @@ _LEFT_AT_EPSILON = Statistic("accuracy under attack at the training epsilon", "a
 _LEFT_BEFORE = Statistic(
     "accuracy under attack at the last radius below the training epsilon", "robustness", _accuracy(before), value
 )
+_LEFT_IN_LINF, _LEFT_BEFORE_IN_LINF = (
+    replace(left, figure="robustness_linf") for left in (_LEFT_AT_EPSILON, _LEFT_BEFORE)
+)
 _OF_MIXTURES_AT_EPSILON = replace(_AT_EPSILON, figure="interpolation")
 _OF_EXPLANATIONS_AT_EPSILON = replace(_AT_EPSILON, figure="explanations")
+_IN_LINF_AT_RADIUS = replace(_AT_RADIUS, figure="robustness_linf")
 _IN_LINF_AT_EPSILON = replace(_AT_EPSILON, figure="robustness_linf")
 _CLEAN = Statistic("accuracy without an attack, {0} minus {1}", "accuracies", _accuracy(lambda _: at(0.0)), difference)
 _CLEAN_EXPLANATIONS = replace(_CLEAN, figure="explanations")
@@ -74,7 +81,7 @@ CLAIMS = (
     Claim("equally_robust", "5.3", "{0} is as robust as {1}, over all radii up to the training epsilon",
           compared(data_dependent, adversarial), _OVER_RADII, SAME_ACCURACY),
     Claim("equally_robust_at_radius", "5.3", "{0} is as robust as {1} at the radius {detail}",
-          detailed(compared(data_dependent, adversarial), _smaller_radii), _AT_RADIUS, SAME_ACCURACY),
+          _at_smaller_radii(compared(data_dependent, adversarial)), _AT_RADIUS, SAME_ACCURACY),
     Claim("equally_robust_at_epsilon", "5.3", "{0} is as robust as {1} at the training epsilon",
           compared(data_dependent, adversarial), _AT_EPSILON, SAME_ACCURACY),
     Claim("more_robust_than_standard", "5.3", "{0} is significantly more robust than {1}",
@@ -85,7 +92,8 @@ CLAIMS = (
           compared(regularised, adversarial), _CLEAN, SAME_ACCURACY),
     Claim("training_epsilon_suffices", "5.1", "at the training epsilon almost all inputs to {0} are misclassified",
           each(standard), _LEFT_AT_EPSILON, Below(ALMOST_ALL)),
-    Claim("training_epsilon_is_smallest", "5.1", "at smaller radii not almost all inputs to {0} are misclassified",
+    Claim("training_epsilon_is_smallest", "5.1",
+          "at the next smaller radius that was measured not almost all inputs to {0} are misclassified",
           each(standard), _LEFT_BEFORE, Above(ALMOST_ALL)),
     Claim("iterations_of_global_snr", "5.1",
           "more power iterations per update ({0}) make no difference to the robustness of {1}",
@@ -114,10 +122,22 @@ CLAIMS = (
           compared(explained, adversarial, None), _CLEAN_EXPLANATIONS, SAME_ACCURACY),
     Claim("linf_equally_robust", "5.3", "in the l-infinity ball, {0} is as robust as {1}",
           in_linf(data_dependent, adversarial), _IN_LINF, SAME_ACCURACY),
+    Claim("linf_equally_robust_at_radius", "5.3", "in the l-infinity ball of radius {detail}, {0} is as robust as {1}",
+          _at_smaller_radii(in_linf(data_dependent, adversarial)), _IN_LINF_AT_RADIUS, SAME_ACCURACY),
     Claim("linf_equally_robust_at_epsilon", "5.3", "at the radius of its l-infinity ball, {0} is as robust as {1}",
           in_linf(data_dependent, adversarial), _IN_LINF_AT_EPSILON, SAME_ACCURACY),
     Claim("linf_same_clean_accuracy", "5.1", "{0} has the clean accuracy of {1}, both trained in an l-infinity ball",
           in_linf(data_dependent, adversarial), _CLEAN_LINF, SAME_ACCURACY),
     Claim("linf_more_robust_than_standard", "5.3", "in the l-infinity ball, {0} is significantly more robust than {1}",
           in_linf(robust, standard, MAIN), _IN_LINF, MORE_ACCURATE),
+    Claim("linf_global_snr_not_robust", "5.3",
+          "in the l-infinity ball, {0} is not substantially more robust than {1}",
+          in_linf_ball(compared(global_snr, standard)), _IN_LINF, NOT_MORE_ACCURATE),
+    Claim("linf_training_epsilon_suffices", "5.1",
+          "at the radius of the l-infinity ball almost all inputs to {0} are misclassified",
+          in_linf_ball(each(standard)), _LEFT_IN_LINF, Below(ALMOST_ALL)),
+    Claim("linf_training_epsilon_is_smallest", "5.1",
+          "in the l-infinity ball of the next smaller radius that was measured not almost all inputs to {0} are "
+          "misclassified",
+          in_linf_ball(each(standard)), _LEFT_BEFORE_IN_LINF, Above(ALMOST_ALL)),
 )  # fmt: skip

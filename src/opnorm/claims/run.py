@@ -61,9 +61,15 @@ class Curve:
         values[:, np.searchsorted(samples, self.samples)] = self.values
         return replace(self, values=values, samples=samples)
 
-    def measured(self) -> int:
-        """How many samples have a value."""
-        return int((~np.isnan(self.values)).any((0, 2)).sum())
+    def among(self, *others: Curve) -> Curve:
+        """The curve with NaN where others with the same samples have no value."""
+        chosen = np.all([other.has_value() for other in others], axis=0)
+        return replace(self, values=np.where(chosen[..., None], self.values, np.nan))
+
+    def has_value(self) -> NDArray[np.bool_]:
+        """Which samples have one (N,)."""
+        found: NDArray[np.bool_] = np.any(~np.isnan(self.values), axis=(0, 2))
+        return found
 
 
 Curves = Mapping[tuple[Rows, str], Curve]
@@ -110,8 +116,8 @@ def read_curves(
         paths.setdefault((analysis, method), {})[seed] = path
     wanted: dict[tuple[str, str], dict[Rows, None]] = {}
     for claim, of in cases:
-        for measure, trained in itertools.product(claim.statistic.measures(of), of.methods):
-            wanted.setdefault((measure.rows.analysis, trained.name), {})[measure.rows] = None
+        for rows, trained in itertools.product(claim.statistic.looked_at(of), of.methods):
+            wanted.setdefault((rows.analysis, trained.name), {})[rows] = None
     found: dict[tuple[Rows, str], dict[int, pd.Series[float]]] = {}
     for (analysis, method), of_pair in wanted.items():
         for seed, path in paths.get((analysis, method), {}).items():
@@ -159,9 +165,9 @@ def _aligned(found: Mapping[tuple[Rows, str], Mapping[int, pd.Series[float]]]) -
 def _row(claim: Claim, of: Case, curves: Curves) -> dict[str, Any]:
     used = _used(claim, of, curves)
     parts = _by_method(used, of) if claim.statistic.least else [used]
-    estimate, low, high = _least(_interval(claim, part) for part in parts)
+    estimate, low, high = _least([_interval(claim, part, least_of=len(parts)) for part in parts])
     # Checks of a whole network have no samples of their own.
-    counted = [curve.measured() for measure, curve in used if measure.rows.value != _CHECK]
+    counted = [int(curve.has_value().sum()) for measure, curve in used if measure.rows.value != _CHECK]
     return {
         "claim": full_name(claim, of),
         "section": claim.section,
@@ -180,11 +186,13 @@ def _row(claim: Claim, of: Case, curves: Curves) -> dict[str, Any]:
 
 def _used(claim: Claim, of: Case, curves: Curves) -> list[tuple[Measure, Curve]]:
     """What the statistic is made of, by method and measure: with the seeds that all have, samples at the same index."""
-    measures = claim.statistic.measures(of)
-    used = [(measure, _curve(measure, method, curves)) for method in of.methods for measure in measures]
-    seeds = _compared_seeds([curve for _, curve in used])
-    samples = np.unique(np.concatenate([curve.samples for _, curve in used]))
-    return [(measure, curve.of(seeds).on(samples)) for measure, curve in used]
+    pairs = [(measure, method) for method in of.methods for measure in claim.statistic.measures(of)]
+    found = [[_curve(rows, method, curves) for rows in measure.looked_at()] for measure, method in pairs]
+    every = list(itertools.chain.from_iterable(found))
+    seeds = _compared_seeds(every)
+    samples = np.unique(np.concatenate([curve.samples for curve in every]))
+    aligned = [[curve.of(seeds).on(samples) for curve in looked_at] for looked_at in found]
+    return [(measure, curve.among(*among)) for (measure, _), (curve, *among) in zip(pairs, aligned, strict=True)]
 
 
 def _by_method(used: Sequence[tuple[Measure, Curve]], of: Case) -> list[Sequence[tuple[Measure, Curve]]]:
@@ -193,36 +201,40 @@ def _by_method(used: Sequence[tuple[Measure, Curve]], of: Case) -> list[Sequence
     return [used[start : start + step] for start in range(0, len(used), step)]
 
 
-def _least(intervals: Iterable[tuple[float, float, float]]) -> tuple[float, float, float]:
-    """Of the smallest of several statistics. The least in each draw would lie below the least that there is."""
-    found = list(intervals)
-    lowest = min(low for _, low, _ in found)
-    if any(math.isnan(estimate) for estimate, _, _ in found):
-        # It is no larger than any of those that are known.
-        return math.nan, lowest, min(high for _, _, high in found)
-    estimate, _, high = min(found)
-    return estimate, lowest, high
+def _least(found: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
+    """Of the smallest of several statistics, which is below each of their upper ends. The least in each draw would lie
+    below the least that there is."""
+    estimates, lows, highs = zip(*found, strict=True)
+    return math.nan if any(map(math.isnan, estimates)) else min(estimates), min(lows), min(highs)
 
 
-def _interval(claim: Claim, used: Sequence[tuple[Measure, Curve]]) -> tuple[float, float, float]:
+def _interval(claim: Claim, used: Sequence[tuple[Measure, Curve]], least_of: int) -> tuple[float, float, float]:
     """The statistic, and where its interval begins and ends."""
     numbers = [measure.reduction(scattered_means(curve.values, curve.seeds), curve.axis) for measure, curve in used]
-    estimate, low, high = interval(claim.statistic.combination(numbers))
+    estimate, low, high = interval(claim.statistic.combination(numbers), least_of=least_of)
     if claim.statistic.checked:
         return estimate, estimate, estimate
     if all(measure.rows.value == _ANSWER for measure, _ in used):
         signed = len(used) > 1
-        below, above = exact_margins(_answers(claim, used), signed=signed)
+        phases = {measure.among for measure, _ in used}
+        margins = [exact_margins(_answers(claim, used, phase), signed=signed) for phase in phases]
+        below, above = (math.hypot(*sides) for sides in zip(*margins, strict=True))
         low, high = min(low, estimate - below), max(high, estimate + above)
         if not signed:
             low, high = max(low, 0.0), min(high, 1.0)
     return estimate, low, high
 
 
-def _answers(claim: Claim, used: Sequence[tuple[Measure, Curve]]) -> Floats:
-    """The statistic of each sample that has one; statistics of answers are linear in them."""
+def _answers(claim: Claim, used: Sequence[tuple[Measure, Curve]], phase: Rows | None) -> Floats:
+    """What the samples of a phase, those that some rows have, add to the statistic, for each that has an answer;
+    statistics of answers are linear in them."""
     of_samples = [measure.reduction(_over_seeds(curve.values), curve.axis) for measure, curve in used]
-    answers = claim.statistic.combination(of_samples)
+    answers = claim.statistic.combination(
+        [
+            found if measure.among == phase else np.zeros_like(found)
+            for found, (measure, _) in zip(of_samples, used, strict=True)
+        ]
+    )
     found: Floats = answers[~np.isnan(answers)]
     return found
 
@@ -240,13 +252,13 @@ def _compared_seeds(curves: Iterable[Curve]) -> set[int]:
     return set.intersection(*(set(curve.seeds) for curve in curves))
 
 
-def _curve(measure: Measure, method: Method, curves: Curves) -> Curve:
+def _curve(rows: Rows, method: Method, curves: Curves) -> Curve:
     """
     Raises:
         NotMeasuredError: there is none.
     """
     try:
-        return curves[measure.rows, method.name]
+        return curves[rows, method.name]
     except KeyError:
-        of = "".join(f", {key} = {wanted}" for key, wanted in measure.rows.where)
-        raise NotMeasuredError(f"{measure.rows.analysis} of {method.name}{of}, was not measured") from None
+        of = "".join(f", {key} = {wanted}" for key, wanted in rows.where)
+        raise NotMeasuredError(f"{rows.analysis} of {method.name}{of}, was not measured") from None

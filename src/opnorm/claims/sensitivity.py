@@ -16,8 +16,8 @@ def _steepness_and_accuracy(of: Case) -> list[Measure]:
 
 
 _CORRELATION = Statistic(
-    "correlation over methods of the mean largest singular value with the mean accuracy over the attack's radii up to "
-    "the training epsilon",
+    "correlation, over these methods alone, of the mean largest singular value with the mean accuracy over the "
+    "attack's radii up to the training epsilon",
     "robustness",
     _steepness_and_accuracy,
     correlation,

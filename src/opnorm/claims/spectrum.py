@@ -51,7 +51,7 @@ def _claims(prefix: str, of: str) -> tuple[Claim, ...]:
               "either",
               compared(global_snr, standard), attacked, SAME_SIZE),
         Claim(f"{prefix}spectrum_dampened_as_much", "earlier version",
-              f"{{0}} dampens the leading singular values of the {of} Jacobian at least as much as {{1}}",
+              f"{{0}} dampens the leading singular values of the {of} Jacobian more than {{1}}",
               compared(data_dependent, adversarial), leading, Below(1.0)),
         Claim(f"{prefix}spectrum_iterations_of_global_snr", "5.1",
               f"more power iterations ({{0}}) make no difference to the {of} Jacobian of {{1}}",

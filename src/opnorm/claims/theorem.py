@@ -51,7 +51,7 @@ _SHARE_IN_AGREEMENT = Statistic(
     checked=True,
 )
 _SHARE_IN_CELL = Statistic(
-    "share of iterates in balls of half the cell's radius that are in the cell",
+    "share of samples and (p, q), in balls of half the cell's radius, none of whose iterates leaves the cell",
     "theorem",
     lambda _: [Measure(Rows("theorem", "in_cell"), whole)],
     value,
@@ -81,7 +81,7 @@ CLAIMS = (
           "inside ReLU cells of {0}, the attack's iterates are the power method's, for all p and q",
           each(any_method), _SHARE_IN_AGREEMENT, ALL_PASSED),
     Claim("theorem_in_cell", "4.3",
-          "no iterate that is compared on {0} leaves its ReLU cell",
+          "balls of half the radius lie in the ReLU cells of {0}: attack and power method stay there",
           each(any_method), _SHARE_IN_CELL, ALL_PASSED),
     Claim("theorem_approximate", "4.3",
           "in the training ball around data, the attack on {0} still finds the power method's direction",

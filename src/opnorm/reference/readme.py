@@ -46,7 +46,7 @@ def _title(experiment: Experiment) -> str:
         f"# Reference results: {name}\n\n"
         f"Data: {experiment.dataset}. Model: {model}. Epochs: {experiment.optimization.epochs}. Methods: {methods}. "
         f"Threat: {_radius(threat, threat.epsilon)}, {_count(threat.iterations, 'iteration')}.\n\n"
-        f"    make reference EXPERIMENT={name}    # all of it again, where the time allows it\n"
+        f"    make reference EXPERIMENT={name}    # train and measure again; what rules chose is kept\n"
         "    snakemake reference_figures         # every figure from the tables here, in seconds\n\n"
         "`figures/` has each figure's numbers and pictures, `history.csv` what each training came to, "
         "`provenance.json` how all was made."

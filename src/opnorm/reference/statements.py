@@ -10,7 +10,7 @@ class Statement:
     """A statement of the paper.
 
     Attributes:
-        section: where the paper makes it.
+        section: where the paper makes it, or a dash.
         words: the statement, and in brackets the number that decides it.
         decides: claims by the part of their names before the first dot, all with the same criterion.
         also: further claims that belong to the statement; they are counted by themselves, and have no number.
@@ -36,12 +36,12 @@ STATEMENTS = (
     ),
     Statement(
         "4.3",
-        "In the whole ball they approximately do (cosine)",
+        "They approximately do in the whole training ball (cosine)",
         ("theorem_approximate",),
     ),
     Statement(
         "4.3",
-        "and do so in a region much larger than the cell (ratio of radii)",
+        "They do so in a region much larger than the cell (ratio of radii)",
         ("theorem_beyond_cell",),
         ("theorem_beyond_cell_for_all_norms",),
     ),
@@ -54,7 +54,6 @@ STATEMENTS = (
             "logit_input_gradient_misses_dominant_vector",
             "logit_one_power_iteration_misses_dominant_vector",
         ),
-        ("input_gradient_misses_more_than_attack", "logit_input_gradient_misses_more_than_attack"),
     ),
     Statement(
         "4.3",
@@ -64,16 +63,16 @@ STATEMENTS = (
             "explanations_less_robust_than_adversarial",
             "explanations_less_robust_at_epsilon",
             "explanations_less_robust_than_adversarial_at_epsilon",
-            "attacked_explanations_less_robust",
-            "attacked_explanations_less_robust_than_adversarial",
+            "longer_attack_explanations_less_robust",
+            "longer_attack_explanations_less_robust_than_adversarial",
         ),
         ("explanations_same_clean_accuracy",),
     ),
     Statement(
         "5.1",
-        "ε is the smallest that fools standard almost always (accuracy at ε)",
-        ("training_epsilon_suffices",),
-        ("training_epsilon_is_smallest",),
+        "ε is the smallest radius at which almost all attacks on standard succeed (accuracy at ε)",
+        ("training_epsilon_suffices", "linf_training_epsilon_suffices"),
+        ("training_epsilon_is_smallest", "linf_training_epsilon_is_smallest"),
     ),
     Statement(
         "5.1",
@@ -82,9 +81,14 @@ STATEMENTS = (
     ),
     Statement(
         "5.1",
-        "Robustness and alignment are the same under longer attacks (d.d. SNR minus AT)",
-        ("attacked_equally_robust",),
-        ("attacked_more_robust_than_standard", "attacked_global_snr_not_robust", "alignment_under_longer_attack"),
+        "d.d. SNR is as robust as AT under longer attacks, which change nothing else (difference)",
+        ("longer_attack_equally_robust", "longer_attack_linf_equally_robust"),
+        (
+            "longer_attack_more_robust_than_standard",
+            "longer_attack_linf_more_robust_than_standard",
+            "longer_attack_global_snr_not_robust",
+            "alignment_under_longer_attack",
+        ),
     ),
     Statement(
         "5.2",
@@ -105,32 +109,29 @@ STATEMENTS = (
     ),
     Statement(
         "5.2",
-        "less so with rank; of a random network with none (slope)",
+        "The alignment decreases with rank (slope)",
         ("alignment_decreasing",),
-        ("alignment_random_flat",),
     ),
     Statement(
         "5.3",
         "d.d. SNR is as robust as AT (difference)",
-        (
-            "equally_robust",
-            "equally_robust_at_radius",
-            "equally_robust_at_epsilon",
-            "linf_equally_robust",
-            "linf_equally_robust_at_epsilon",
-            "attacked_linf_equally_robust",
-        ),
+        ("equally_robust", "equally_robust_at_radius", "equally_robust_at_epsilon"),
+    ),
+    Statement(
+        "5.3",
+        "d.d. ONR, the same with other norms, is as robust as AT in l-infinity balls (difference)",
+        ("linf_equally_robust", "linf_equally_robust_at_radius", "linf_equally_robust_at_epsilon"),
     ),
     Statement(
         "5.3",
         "Both are more robust than standard, global SNR is not (difference)",
         ("more_robust_than_standard", "linf_more_robust_than_standard"),
-        ("global_snr_not_robust", "attacked_linf_more_robust_than_standard"),
+        ("global_snr_not_robust", "linf_global_snr_not_robust"),
     ),
     Statement(
         "5.3",
         "Mixtures of the two are as robust (difference)",
-        ("mixtures_equally_robust", "mixtures_equally_robust_at_epsilon", "attacked_mixtures_equally_robust"),
+        ("mixtures_equally_robust", "mixtures_equally_robust_at_epsilon", "longer_attack_mixtures_equally_robust"),
     ),
     Statement(
         "5.4",
@@ -140,7 +141,7 @@ STATEMENTS = (
     ),
     Statement(
         "5.4",
-        "Their Jacobian is good in the whole ball (deviation over change)",
+        "The Jacobian of AT and d.d. SNR is a good approximation in the whole ball (deviation over change)",
         ("linear_in_ball",),
         ("flat_then_growing",),
     ),
@@ -151,19 +152,32 @@ STATEMENTS = (
     ),
     Statement(
         "5.4",
-        "AT and d.d. SNR keep it low (ratio to standard)",
+        "AT and d.d. SNR keep σ₁ low around data (ratio to standard)",
         ("singular_value_kept_low",),
         ("singular_value_stays",),
     ),
     Statement(
         "5.5",
-        "They enlarge ReLU cells, mainly around data (changes, ratio to standard)",
+        "AT and d.d. SNR enlarge ReLU cells, mainly around data (changes, ratio to standard)",
         ("cells_larger",),
         ("cells_mainly_on_data",),
     ),
     Statement(
         "5.5",
-        "and have no effect away from the data (the same there)",
+        "They leave ReLU cells away from the data as they are (the same around uniform noise)",
         ("cells_unchanged_away",),
+    ),
+    Statement(
+        "–",
+        "Not in the paper: d.d. SNR and ONR are as robust as AT under several starts and AutoAttack (difference)",
+        ("attacked_equally_robust", "attacked_linf_equally_robust"),
+        (
+            "attacked_more_robust_than_standard",
+            "attacked_linf_more_robust_than_standard",
+            "attacked_global_snr_not_robust",
+            "attacked_mixtures_equally_robust",
+            "attacked_explanations_less_robust",
+            "attacked_explanations_less_robust_than_adversarial",
+        ),
     ),
 )

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from opnorm.claims.claim import OWN
 from opnorm.errors import FileError
 from opnorm.reference.markdown import table
 from opnorm.reference.statements import STATEMENTS, Statement
@@ -61,7 +62,8 @@ def with_table(text: str, written: str) -> str:
 
 
 def claims_table(reference: Path, link: str) -> str:
-    """A row per statement of the paper, a column per experiment, and a line that counts all claims.
+    """A row per statement of the paper, a column per experiment, and a line that counts all claims, the paper's and
+    others.
 
     Args:
         reference: the folder of collected experiments.
@@ -164,5 +166,20 @@ def family(claim: str) -> str:
 
 
 def _summary(claims: Claims) -> str:
-    counts = [f"{EXPERIMENTS[name]} {verdicts(rows)} of {len(rows)}" for name, rows in claims.items()]
-    return f"All claims: {'; '.join(counts)}."
+    parts = {"All claims of the paper": False, "Beyond it, mostly checks of the attacks": True}
+    counted = [
+        f"{title}: {counts}."
+        for title, own in parts.items()
+        if (counts := _counted({name: _by_whom(rows, own=own) for name, rows in claims.items()}))
+    ]
+    return " ".join(counted)
+
+
+def _by_whom(rows: Iterable[Row], *, own: bool) -> list[Row]:
+    """Our own claims, or the paper's."""
+    return [row for row in rows if (row["section"] == OWN) == own]
+
+
+def _counted(claims: Claims) -> str:
+    counts = [f"{EXPERIMENTS[name]} {verdicts(rows)} of {len(rows)}" for name, rows in claims.items() if rows]
+    return "; ".join(counts)
