@@ -15,7 +15,7 @@ from opnorm import launch, launch_gpu, launch_job, launch_slurm, weights
 from opnorm.data import prepare
 from opnorm.errors import SettingsError, TrainingError
 from opnorm.launch import Launch, train_seeds
-from opnorm.launch_job import Result, Runs, TrainingJob
+from opnorm.launch_job import BusyError, Result, Runs, TrainingJob
 from opnorm.launch_slurm import Slurm, clean_environment, submission_options
 from opnorm.launch_watch import Interrupted, Interruptions, LeftAlone
 from opnorm.settings import Method, Optimization, TrainingSettings
@@ -53,8 +53,11 @@ class Scripted:
     def __init__(self, folder):
         self.folder, self.answers, self.accounting = folder, {}, {}
         self.submitted, self.cancelled, self.questions, self.silent, self.refusal = [], [], 0, False, ""
+        self.busy = False
 
     def submit(self, jobs):
+        if self.busy:
+            raise BusyError("Socket timed out")
         if self.refusal:
             raise TrainingError(self.refusal)
         number = len({job.split("_")[0] for job in self.answers}) + 1
@@ -340,6 +343,54 @@ def test_a_refusal_is_told_once(scene):
     scene.cluster.refusal = "SLURM refuses the job: Invalid account"
     assert scene.fails().count("Invalid account") == 1
     assert scene.clock.now <= 1
+
+
+def test_a_scheduler_that_is_busy_is_asked_again_and_what_it_took_in_silence_is_cancelled(scene):
+    scene.cluster.busy = True
+    scene.clock.at(5, lambda: scene.ends("1_0", "PENDING"))
+    scene.clock.at(400, lambda: setattr(scene.cluster, "busy", False))
+    scene.clock.at(900, lambda: [scene.train(0), scene.train(1)])
+    scene.run()
+    assert scene.cluster.cancelled == ["1_0"]
+    assert scene.cluster.submitted == [[0, 1]]
+    assert scene.cluster.questions < 60
+
+
+def test_a_scheduler_that_stays_busy_is_given_up_after_ten_minutes(scene):
+    scene.cluster.busy = scene.cluster.silent = True
+    words = scene.fails()
+    assert words == "m, seed 0, seed 1: Socket timed out"
+    assert 600 <= scene.clock.now < 800
+
+
+def test_an_interrupt_ends_the_waiting_for_a_busy_scheduler(scene):
+    def interrupt():
+        scene.cluster.answers["7"] = "PENDING"
+        raise Interrupted
+
+    scene.cluster.busy = True
+    scene.clock.at(100, interrupt)
+    assert "m: interrupted; cancelled 7" in scene.fails()
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("Batch job submission failed: Socket timed out on send/recv operation", BusyError),
+        ("Batch job submission failed: Unable to contact slurm controller (connect failure)", BusyError),
+        ("slurm_receive_msg [10.0.0.1:6817]: Connection refused", BusyError),
+        ("Batch job submission failed: Invalid account or account/partition combination specified", TrainingError),
+        ("QOSMaxSubmitJobPerUserLimit", TrainingError),
+    ],
+)
+def test_a_scheduler_that_does_not_answer_is_told_from_one_that_refuses(words, kind, scene, tmp_path, monkeypatch):
+    for name, script in {"srun": "", "sbatch": f"echo 'sbatch: error: {words}' >&2; exit 1"}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(TrainingError, match="(?s)SLURM .*" + words.split("[")[0].split("(")[0]) as caught:
+        Slurm(tmp_path / "jobs", "name", {}, 1).submit([TrainingJob(scene.runs, 0, "print")])
+    assert type(caught.value) is kind
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from opnorm.errors import SettingsError, TrainingError
-from opnorm.launch_job import PATIENCE, Result, Runs, TrainingJob, train_here
+from opnorm.launch_job import PATIENCE, BusyError, Result, Runs, TrainingJob, train_here
 from opnorm.launch_watch import Interrupted, Interruptions, LeftAlone
 from opnorm.tables import atomic_path, write_text
 
@@ -38,6 +38,8 @@ _FINAL = _HOPELESS.keys() | {"BOOT_FAIL", "COMPLETED", "FAILED", "NODE_FAIL", "P
 _SETTLE_SECONDS = 10.0
 # A result that a file system does not show after this, or a job that nobody knows, does not come any more.
 _LATENCY_SECONDS = 60.0
+# A controller that is restarted, or overwhelmed, is back by then.
+_BUSY_SECONDS = 600.0
 
 
 class Cluster(Protocol):
@@ -46,7 +48,8 @@ class Cluster(Protocol):
     capacity: int
 
     def submit(self, jobs: Sequence[TrainingJob]) -> list[str]:
-        """Submit `jobs`; an id for each. Raises TrainingError in the scheduler's words."""
+        """Submit `jobs`; an id for each. Raises TrainingError in the scheduler's words, BusyError if it is to be asked
+        again."""
 
     def states(self) -> Mapping[str, tuple[str, str]] | None:
         """For each of this method's jobs its state and the reason; None if there is no answer."""
@@ -196,7 +199,7 @@ class Launch:
         for task in waiting:
             task.step, task.over_since = task.result.step(), None
         try:
-            jobs = self.cluster.submit([TrainingJob(self.runs, task.seed, task.fingerprint) for task in waiting])
+            jobs = self._submit_patiently([TrainingJob(self.runs, task.seed, task.fingerprint) for task in waiting])
         except TrainingError as error:
             # The user's Ctrl-C reaches sbatch too.
             self.interruptions.pause(0)
@@ -209,6 +212,20 @@ class Launch:
         self._record()
         self._submitted_at = self._asked_at = time.monotonic()
         _say(f"submitted {self._names(waiting)}; logs: {self.cluster.log(waiting[0].job)}")
+
+    def _submit_patiently(self, jobs: Sequence[TrainingJob]) -> list[str]:
+        """The ids of `jobs`, of a scheduler that is asked again, ever more rarely, where it is busy."""
+        begun = time.monotonic()
+        while True:
+            try:
+                return self.cluster.submit(jobs)
+            except BusyError as error:
+                waited = time.monotonic() - begun
+                if waited >= _BUSY_SECONDS:
+                    raise
+                _say(f"{error}\nTrying again")
+            self.interruptions.pause(_interval(waited, 2, 5, 60))
+            self._cancel_strays(self.cluster.states() or {})
 
     def _look_for_results(self) -> None:
         for task in self._open:
@@ -271,8 +288,8 @@ class Launch:
         _say(task.problem)
 
     def _cancel_strays(self, states: Mapping[str, tuple[str, str]]) -> None:
-        """Jobs of this method that no record knows: a launcher was killed between submission and record, or other
-        settings were wanted then."""
+        """Jobs of this method that no record knows: a launcher was killed between submission and record, the scheduler
+        took them without an answer, or other settings were wanted then."""
         strays = [job for job, (state, _) in states.items() if _is_active(state) and job not in self._known]
         if strays:
             _say(f"cancelling {', '.join(strays)}: submitted earlier, and not for these results")

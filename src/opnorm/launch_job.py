@@ -25,6 +25,10 @@ from opnorm.tables import write_text
 PATIENCE = 3
 
 
+class BusyError(TrainingError):
+    """A scheduler that cannot be reached at the moment, and may have taken the jobs before it fell silent."""
+
+
 @dataclass(frozen=True)
 class Runs:
     """The runs of one method, in plain values.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from opnorm.errors import SettingsError, TrainingError
-from opnorm.launch_job import TrainingJob
+from opnorm.launch_job import BusyError, TrainingJob
 
 # How a site's SLURM is reached. All else that a Snakemake in a job hands down is about that job, not about those
 # submitted from there.
@@ -21,6 +21,15 @@ _SIGNAL_SECONDS = 120
 _SIGNAL_SECONDS_PER_MINUTE = 15
 # The controller or accounting may be slow; a launcher asks again later.
 _ANSWER_SECONDS = 60.0
+# What sbatch says of a controller that does not answer now. A limit of submissions is not among them: it may be too low
+# for the array itself.
+_BUSY = (
+    "socket timed out",
+    "unable to contact slurm controller",
+    "connection refused",
+    "connection timed out",
+    "zero bytes were transmitted or received",
+)
 
 
 class Slurm:
@@ -45,6 +54,7 @@ class Slurm:
 
         Raises:
             TrainingError: the scheduler refuses; in its own words.
+            BusyError: it does not answer now.
         """
         from submitit import SlurmExecutor
         from submitit.core.utils import FailedJobError, FailedSubmissionError
@@ -56,10 +66,12 @@ class Slurm:
             executor.update_parameters(**self.options)
             return [str(job.job_id) for job in executor.submit_array(list(jobs))]
         except (FailedJobError, FailedSubmissionError, RuntimeError, OSError) as error:
+            words = str(error).strip()
+            if any(sign in words.lower() for sign in _BUSY):
+                raise BusyError(f"SLURM does not answer: {words}") from error
             asked = ", ".join(f"{key}={value}" for key, value in sorted(self.options.items()) if _is_site(key))
             raise TrainingError(
-                f"SLURM refuses the job: {str(error).strip()}\nIt was asked for {asked}. "
-                "Change that in profiles/slurm/config.yaml"
+                f"SLURM refuses the job: {words}\nIt was asked for {asked}. Change that in profiles/slurm/config.yaml"
             ) from error
 
     def states(self) -> dict[str, tuple[str, str]] | None:
