@@ -22,8 +22,13 @@ FILES = {
     "other.py": "x = 1\n",
     "lazy.py": "def h():\n    from toy.other import x\n    return x\n",
     "typed.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from toy.other import x\ny = 1\n",
-    "plugins/__init__.py": 'REGISTRY = {"a": "toy.plugins.a:A"}\n\n\ndef build(name):\n    return name\n',
+    "plugins/__init__.py": 'REGISTRY = {"a": "toy.plugins.a:A"}\nUSED_OF_THREAT: dict = {"a": ()}\n\n\n'
+    "def build(name):\n    return name\n",
     "plugins/a.py": "from toy import base\n\nA = base.f\n",
+    "plugins/b.py": "from ._helper import penalty\nfrom .. import base\n",
+    "plugins/_helper.py": "def penalty():\n    return 0\n",
+    "relative/__init__.py": "from . import part\n",
+    "relative/part.py": "from ..plugins import _helper\n",
 }
 
 
@@ -41,7 +46,7 @@ def toy(tmp_path, monkeypatch):
 
 
 def forget():
-    for function in ("_closure", "_imports", "_source_digest", "_tree", "_path"):
+    for function in ("code_digest", "_closure", "_imports", "_source_digest", "_tree", "_path"):
         getattr(provenance, function).cache_clear()
 
 
@@ -70,6 +75,13 @@ def test_code_counts_wherever_it_is_imported_from(toy):
     assert toy.changes("toy.lazy", "other.py", "x = 1", "x = 2")
 
 
+def test_relative_imports_are_found_from_modules_and_from_packages(toy):
+    assert toy.changes("toy.plugins.b", "plugins/_helper.py", "return 0", "return 1")
+    assert toy.changes("toy.plugins.b", "base.py", "return 1", "return 2")
+    assert toy.changes("toy.relative", "plugins/_helper.py", "return 0", "return 1")
+    assert not toy.changes("toy.plugins.b", "relative/part.py", "import _helper", "import b")
+
+
 def test_other_code_does_not_count(toy):
     assert not toy.changes("toy.user", "other.py", "x = 1", "x = 2")
     assert not toy.changes("toy.base", "user.py", "return f()", "return 2")
@@ -88,6 +100,7 @@ def test_imports_for_type_checking_do_not_count(toy):
 
 def test_a_registrys_entries_do_not_count_but_its_code_does(toy):
     assert not toy.changes("toy.plugins", "plugins/__init__.py", "toy.plugins.a:A", "toy.plugins.b:B")
+    assert not toy.changes("toy.plugins", "plugins/__init__.py", '"a": ()', '"a": ("epsilon",)')
     assert toy.changes("toy.plugins", "plugins/__init__.py", "return name", "return 2")
 
 

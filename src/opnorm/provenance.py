@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
-from importlib.util import find_spec
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,17 @@ _PACKAGES = (
     "opnorm", "torch", "torchvision", "numpy", "pandas", "scikit-learn", "pyautoattack", "matplotlib", "safetensors",
     "snakemake",
 )  # fmt: skip
+# Whoever looks something up in these names the module that was found, or has what was found in a run's settings.
+_TABLES = ("REGISTRY", "USED_OF_THREAT")
 
 
+@cache
 def code_digest(*modules: str) -> str:
     """A digest of the code in `modules` and in everything of this package that they import, directly or not.
 
-    Comments, docstrings, formatting, imports for type checking, and the entries of a `REGISTRY` do not count: what
-    cannot change a result causes no rerun. A registry's user names the modules of the entries that it uses.
+    Comments, docstrings, formatting, imports for type checking, and the entries of a `REGISTRY` or of `USED_OF_THREAT`
+    do not count: what cannot change a result causes no rerun. A registry's user names the modules of the entries that
+    it uses.
     """
     closure = sorted(set().union(*(_closure(module) for module in modules)))
     text = "\n".join(f"{module} {_source_digest(module)}" for module in closure)
@@ -220,9 +224,16 @@ def _imports(module: str) -> tuple[str, ...]:
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names += [f"{node.module}.{alias.name}" for alias in node.names] + [node.module]
+        elif isinstance(node, ast.ImportFrom):
+            origin = resolve_name("." * node.level + (node.module or ""), _package(module))
+            names += [f"{origin}.{alias.name}" for alias in node.names] + [origin]
     return tuple(name for name in names if name.startswith(f"{package}.") and _path(name) is not None)
+
+
+def _package(module: str) -> str:
+    """What its relative imports begin at."""
+    path = _path(module)
+    return module if path is not None and path.name == "__init__.py" else module.rpartition(".")[0]
 
 
 @cache
@@ -250,7 +261,7 @@ def _path(module: str) -> Path | None:
 
 
 class _WithoutProse(ast.NodeTransformer):
-    """Drops docstrings, imports for type checking, and the value of `REGISTRY`."""
+    """Drops docstrings, imports for type checking, and the values of `_TABLES`."""
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         super().generic_visit(node)
@@ -265,15 +276,15 @@ class _WithoutProse(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:  # noqa: N802
-        return None if _is_registry(node.target) else self.generic_visit(node)
+        return None if _is_table(node.target) else self.generic_visit(node)
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST | None:  # noqa: N802
-        return None if _is_registry(node.targets[0]) else self.generic_visit(node)
+        return None if _is_table(node.targets[0]) else self.generic_visit(node)
 
 
 def _is_docstring(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def _is_registry(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name) and node.id == "REGISTRY"
+def _is_table(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id in _TABLES
