@@ -46,4 +46,4 @@ bench: env
 	$(RUN)/python -m benchmarks
 
 clean:
-	rm -rf results/digits results/smoke .snakemake
+	rm -rf results/digits results/smoke

@@ -100,6 +100,18 @@ def test_in_slices_it_ends_in_the_same_bits_as_at_once(whole, monkeypatch, tmp_p
             assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
+def test_results_of_the_workflow_are_not_taken_over(whole, tmp_path):
+    steps, config = small(tmp_path)
+    steps.data().make()
+    path = Path(steps.files.model("standard", 0))
+    path.parent.mkdir(parents=True)
+    path.write_text("another's")
+    with pytest.raises(FileError, match=r"small/models/standard/0\.safetensors: made by Snakemake.* --out"):
+        run(steps, config, TimeSlice())
+    assert path.read_text() == "another's"
+    assert not (tmp_path / "small/made.json").exists()
+
+
 def test_nothing_is_made_twice(whole):
     assert left(whole) == []
     before = Path(f"{whole.files.folder}/times.csv").read_bytes()

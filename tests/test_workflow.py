@@ -318,8 +318,22 @@ def test_results_are_collected_for_git(project):
         assert "| train standard | 1 |" in page
         assert f"torch {torch.__version__.split('+')[0]}" in page
         assert not list(kept.rglob("*.safetensors"))
+        collect, before = project.folder / "src/opnorm/reference/collect.py", files_of(kept)
+        text = collect.read_text()
+        collect.write_text(text.replace("LARGEST = 10 * 2**20", "LARGEST = 10"))
+        try:
+            done = project.run("reference")
+        finally:
+            collect.write_text(text)
+        assert "would be kept, more than 0" in done.stdout + done.stderr
+        # What git has stays where it cannot be replaced.
+        assert files_of(kept) == before
     finally:
         shutil.rmtree(project.folder / "results/reference", ignore_errors=True)
+
+
+def files_of(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_figure_that_the_experiment_cannot_draw_is_answered_in_words(project):
@@ -335,6 +349,24 @@ def test_a_wrong_number_on_the_command_line_is_not_blamed_on_the_file_alone(proj
     done = project.run("-n", "--config", "seeds=[-1]")
     assert done.returncode != 0
     assert re.search(r"Error: config/\w+\.yaml and --config: seeds", done.stdout + done.stderr)
+
+
+def test_a_method_that_the_experiment_has_not_is_answered_in_words(project):
+    done = project.run("-n", "results/smoke/analysis/spectrum/standart/0.parquet")
+    output = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "Error: config/smoke.yaml: methods.standart is not there; did you mean standard?" in output
+    assert "Traceback" not in output
+
+
+def test_methods_with_and_without_seeds_of_their_own_are_told_apart(project):
+    names = {"a": [0, 1], "a-b": [1], "ab": [0, 1], "b": [0, 1]}
+    methods = {name: {"objective": "standard", "seeds": seeds} for name, seeds in names.items()}
+    config = project.configure(methods=methods, experiment="apart")
+    models = [f"results/apart/models/{name}/1.safetensors" for name in names]
+    assert project.planned(*models, config=config) == {"data": 1, "train": 3, "train_seeds_1": 1}
+    done = project.run("-n", "results/apart/models/a-b/0.safetensors", config=config)
+    assert "MissingRuleException" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 
 import pandas as pd
 import pytest
@@ -86,6 +88,41 @@ def test_they_follow_code_table_and_labels(project):
             assert project.planned("reference_figures") == {"redraw": drawn, "reference_figures": 1}, path
         finally:
             path.write_text(text)
+
+
+def test_results_of_the_library_alone_are_not_taken_over(project):
+    folder = project.folder / "results/smoke"
+    folder.mkdir()
+    (folder / "made.json").write_text("{}")
+    try:
+        done = project.run("-n")
+        assert project.planned("reference_figures") == {}
+    finally:
+        shutil.rmtree(folder)
+    assert done.returncode != 0
+    output = done.stdout + done.stderr
+    assert "Error: results/smoke has results of `python -m opnorm.reference run`" in output
+    assert "Traceback" not in output
+
+
+THREADS = """
+include: "workflow/Snakefile"
+
+rule many_threads:
+    output: "many_threads"
+    threads: 1000
+    shell: "touch {output}"
+"""
+
+
+def test_this_machine_limits_the_threads_of_its_own_jobs_but_not_of_a_clusters(project):
+    (project.folder / "threads.smk").write_text(THREADS)
+    planned = [
+        project.run("-n", "-s", "threads.smk", "many_threads", "--profile", name) for name in ("none", "profiles/slurm")
+    ]
+    here, cluster = (re.search(r"threads: (\d+)", done.stdout + done.stderr) for done in planned)
+    assert here is None or int(here[1]) < 1000
+    assert cluster[1] == "1000"
 
 
 def test_a_damaged_list_is_named(project):

@@ -89,6 +89,11 @@ class Files:
         return f"{self.folder}/provenance.json"
 
     @property
+    def ledger(self) -> str:
+        """What `python -m opnorm.reference run` has made."""
+        return f"{self.folder}/made.json"
+
+    @property
     def claims(self) -> str:
         """The verdicts on the paper's claims."""
         return f"{self.folder}/claims.csv"
@@ -195,10 +200,11 @@ def selection_panels(experiment: Experiment) -> list[dict[str, str]]:
 
 def claimed_runs(experiment: Experiment) -> list[tuple[str, str, int]]:
     """Analysis, method and seed of each table by which a claim is judged."""
+    seeds = {method.name: method.seeds for method in experiment.methods}
     return [
         (name, method, seed)
         for name, method in needed(Context.from_dict(describe(experiment)))
-        for seed in experiment.method(method).seeds
+        for seed in seeds[method]
     ]
 
 

@@ -24,7 +24,7 @@ for seeds in SEEDS:
             options=lambda wildcards: EXPERIMENT.analyses[wildcards.analysis],
             dataset=EXPERIMENT.dataset,
             seeds=seeds,
-            threat=lambda wildcards: asdict(decided().threat),
+            threat=measured_threat(),
             architecture=EXPERIMENT.model,
             code=lambda wildcards: plan.analysis_code(EXPERIMENT, wildcards.analysis),
         message:

@@ -23,7 +23,7 @@ for seeds in SEEDS:
             samples=EXPERIMENT.samples,
             dataset=EXPERIMENT.dataset,
             seeds=seeds,
-            threat=lambda wildcards: asdict(decided().threat),
+            threat=measured_threat(),
             architecture=EXPERIMENT.model,
             code=plan.attack_code(EXPERIMENT),
         message:

@@ -11,6 +11,7 @@ from opnorm.errors import OpnormError
 from opnorm.figures.context import figure_context, read_contexts
 from opnorm.launch_slurm import SITE_VARIABLES
 from opnorm.launch_watch import stop_launchers_on_termination
+from opnorm.options import suggest
 from opnorm.report.constants import constants
 from opnorm.selection import comparison
 from opnorm.settings import Experiment
@@ -43,6 +44,17 @@ def not_drawn(target, lacks):
         f"Error: {source()}: cannot draw {target} for want of {lacks}. With every figure there is "
         f"config/digits_full.yaml: snakemake {target} --configfile config/digits_full.yaml"
     )
+
+
+def refuse_others(wildcards):
+    """No input; the end, in words, where the results are those of the library alone."""
+    # Either would take the other's files for its own, whatever settings had made them.
+    if Path(FILES.ledger).is_file():
+        sys.exit(
+            f"Error: {RESULTS} has results of `python -m opnorm.reference run`, which goes on with them. For "
+            "Snakemake's, choose another name (`experiment`), or remove the folder"
+        )
+    return []
 
 
 def figure_files(*names):
@@ -86,7 +98,19 @@ def rule_name(stage, seeds):
 
 def methods_with(seeds):
     """A pattern of the methods that have these seeds; one that matches nothing if there are none."""
-    return "|".join(method.name for method in EXPERIMENT.methods if method.seeds == seeds) or "(?!)"
+    own = [method.name for method in EXPERIMENT.methods if method.seeds == seeds]
+    others = [name for name in METHODS if name not in own]
+    if len(own) <= len(others):
+        return "|".join(own) or "(?!)"
+    # Snakemake reads through the pattern for every file of every job: a thousand names take seconds.
+    return rf"(?!(?:{'|'.join(others)})(?![\w-]))[\w-]+"
+
+
+def known(name):
+    """A method's name; the end, in words, where there is no such method."""
+    if name not in METHODS:
+        sys.exit(f"Error: {source()}: methods.{name} is not there{suggest(name, METHODS)}")
+    return name
 
 
 def share_resources(stage, seeds):
@@ -116,6 +140,14 @@ def decided(*methods):
     """The experiment with the numbers that were chosen for the same."""
     numbers = chosen_numbers(*methods)
     return EXPERIMENT.with_choices(numbers) if numbers else EXPERIMENT
+
+
+def measured_threat():
+    """The adversary of attacks and measurements; where its radius is chosen by rule, what finds it."""
+    # Called for every job, it would take seconds of a thousand.
+    if EXPERIMENT.selection.awaited():
+        return lambda wildcards: asdict(decided().threat)
+    return asdict(EXPERIMENT.threat)
 
 
 def training_settings(wildcards):
@@ -161,7 +193,6 @@ BENCHMARKS = f"{RESULTS}/benchmarks"
 
 
 wildcard_constraints:
-    method="|".join(METHODS),
     seed=r"\d+",
     analysis="|".join(EXPERIMENT.analyses),
 
@@ -174,6 +205,13 @@ if locks.release_if_stale(Path(".snakemake")):
 
 # Snakemake's SLURM executor forgets these when it runs in a job itself.
 SITE = {name: os.environ[name] for name in SITE_VARIABLES if name in os.environ}
+
+
+# Snakemake reads local-cores nowhere: it would limit the threads of a cluster's jobs, and how many
+# methods are waited for, by this machine's cores.
+if workflow.resource_settings.local_cores:
+    workflow.resource_settings.cores = workflow.resource_settings.local_cores
+    workflow.global_resources["_cores"] = workflow.resource_settings.local_cores
 
 
 onstart:

@@ -1,4 +1,7 @@
 rule data:
+    # All of an experiment's jobs come after it; what needs no experiment does not.
+    input:
+        refuse_others,
     output:
         train=SPLIT.format(split="train"),
         test=SPLIT.format(split="test"),

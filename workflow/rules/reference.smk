@@ -5,10 +5,13 @@ rule reference:
         CLAIMS,
         provenance=FILES.provenance,
     output:
-        expand(
-            "{folder}/{file}",
-            folder=f"{REFERENCE}/{EXPERIMENT.name}",
-            file=["README.md", "figures.json", "history.csv", "provenance.json"],
+        # What git has stays where it cannot be replaced.
+        update(
+            expand(
+                "{folder}/{file}",
+                folder=f"{REFERENCE}/{EXPERIMENT.name}",
+                file=["README.md", "figures.json", "history.csv", "provenance.json"],
+            )
         ),
     log:
         f"{LOGS}/reference.log",

@@ -4,7 +4,7 @@ for seeds in SEEDS:
         name:
             rule_name("train", seeds)
         input:
-            lambda wildcards: awaited(wildcards.method),
+            lambda wildcards: awaited(known(wildcards.method)),
             train=rules.data.output.train,
             test=rules.data.output.test,
         output:

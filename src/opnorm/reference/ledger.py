@@ -69,6 +69,11 @@ class Ledger:
             if self._times_path.is_file():
                 self._turns = [Turn(*row) for row in pd.read_csv(self._times_path).itertuples(index=False)]
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether no step has ever had a turn."""
+        return not self._digests and not self._turns
+
     def is_made(self, step: Step) -> bool:
         """Whether the files of `step` are there and were made by the same settings and code."""
         return self._digests.get(step.name) == step.digest and all(Path(path).is_file() for path in step.outputs)

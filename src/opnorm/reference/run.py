@@ -37,11 +37,13 @@ def run(steps: Steps, config: Mapping[str, Any], time_slice: TimeSlice) -> list[
         What is left to be made; where rules still have to choose, a candidate stands in for the number.
 
     Raises:
+        FileError: the folder has results of the workflow.
         OpnormError: nothing is left but steps that failed, named with their errors, and what needs them; or a step had
             a whole slice and needs longer.
     """
     ledger, failed = Ledger(Path(steps.files.folder)), dict[str, str]()
     left = pending(steps.results(), ledger.is_made)
+    _refuse_others(left, ledger, steps.files.folder)
     machine = provenance.machine().removeprefix("machine: ")
     print(f"{steps.experiment.name}: {len(left)} steps to make on {machine}", flush=True)
     planned, begun = bool(left), False
@@ -101,6 +103,15 @@ def provenance_of(steps: Steps) -> dict[str, Any]:
         )
     found: dict[str, Any] = json.loads(Path(steps.files.provenance).read_text(encoding="utf-8"))
     return {**found, "commit": found["commit"] or provenance.commit()}
+
+
+def _refuse_others(left: Sequence[Step], ledger: Ledger, folder: str) -> None:
+    """Results that no ledger knows are Snakemake's, which would take what is made here for its own."""
+    # Prepared data may be left of a first slice that was killed.
+    paths = [path for step in left if step.stage != "data" for path in step.outputs]
+    found = next((path for path in paths if Path(path).exists()), None) if ledger.is_blank else None
+    if found:
+        raise FileError(f"{found}: made by Snakemake, not by this command; choose another --out, or remove {folder}")
 
 
 def _make(step: Step, ledger: Ledger, time_slice: TimeSlice, machine: str) -> bool:
