@@ -246,9 +246,10 @@ def test_what_is_not_finite_is_not_drawn() -> None:
 
 
 def test_claims_are_grouped_by_the_papers_sections_in_its_order(contents: Contents, tmp_path: Path) -> None:
-    write(tmp_path / "claims.csv", [claims.COLUMNS, ("old", "earlier version", *CLAIMS[1][2:]), *reversed(CLAIMS)])
+    others = [(name, section, *CLAIMS[1][2:]) for name, section in (("own", OWN), ("old", "earlier version"))]
+    write(tmp_path / "claims.csv", [claims.COLUMNS, *others, *reversed(CLAIMS)])
     text = claims.section(contents)
-    titles = ["Abstract, Section 5.1", "Section 5.2", "Section 5.3", "Earlier version"]
+    titles = ["Abstract, Section 5.1", "Section 5.2", "Section 5.3", "Earlier version", "Beyond the paper"]
     assert re.findall(r"<h3 id.*?>(.*?)</h3>", text) == titles
     assert text.index("Cannot be said") < text.index("Dampens") < text.index("Is flat")
 

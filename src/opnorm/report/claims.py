@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from itertools import chain, groupby
 from pathlib import Path
 
+from opnorm.claims.claim import OWN
 from opnorm.report import doubts, tables
 from opnorm.report.contents import Contents, ReportFigure
 from opnorm.report.html import Html, download, element, join, table
@@ -58,10 +59,10 @@ def _not_judged(reasons: Mapping[str, str]) -> Html | None:
 
 
 def _place(row: Row) -> tuple[int, list[int], str]:
-    """The abstract comes first, then the paper's sections by their numbers, then what has no number."""
+    """The abstract comes first, then the paper's sections by their numbers, then what has no number, our own last."""
     name = row["section"]
     number = re.match(r"[\d.]+", name)
-    rank = 1 if number else (0 if name.startswith("abstract") else 2)
+    rank = 1 if number else (0 if name.startswith("abstract") else 2 + (name == OWN))
     return rank, [int(part) for part in re.findall(r"\d+", number[0] if number else "")], name
 
 
