@@ -214,20 +214,20 @@ def highest_label(y: Tensor) -> int:
     return int(highest)
 
 
-def check_logits(z: Tensor, count: int, highest: int | None) -> None:
-    """Refuse outputs `z` that are no logits of `count` inputs, or, if labels matter, not of classes up to `highest`.
+def logits(model: nn.Module, x: Tensor, highest: int | None) -> Tensor:
+    """The model's outputs (B, d).
 
     Raises:
-        SettingsError: says which.
+        SettingsError: they are no logits of B inputs, or, if labels matter, not of classes up to the `highest` label.
     """
-    if z.ndim != 2 or len(z) != count:
-        raise SettingsError(f"model: outputs of shape {tuple(z.shape)} are not ({count}, d): one row of logits each")
-    if highest is None:
-        return
-    if z.shape[1] < 2:
+    z: Tensor = model(x)
+    if z.ndim != 2 or len(z) != len(x):
+        raise SettingsError(f"model: outputs of shape {tuple(z.shape)} are not ({len(x)}, d): one row of logits each")
+    if highest is not None and z.shape[1] < 2:
         raise SettingsError("model: one logit, where a loss against labels needs two classes or more")
-    if highest >= z.shape[1]:
+    if highest is not None and highest >= z.shape[1]:
         raise SettingsError(f"y: has the label {highest}, where the model has classes 0 to {z.shape[1] - 1}")
+    return z
 
 
 def _check(x: Tensor, y: Tensor, threat: ThreatModel, start: Tensor | None) -> None:
@@ -266,13 +266,13 @@ class _Ascent:
         if not rescore:
             return point
         with torch.no_grad():
-            self._keep_best(point, self._logits(point))
+            self._keep_best(point, logits(self.model, point, self.highest))
         return self.best
 
     def _gradient(self, delta: Tensor, *, rescore: bool) -> Tensor:
         with torch.enable_grad():
             point = self._point(delta).requires_grad_()
-            z = self._logits(point)
+            z = logits(self.model, point, self.highest)
         with torch.no_grad():
             u = self.loss.direction(z)
             if rescore:
@@ -281,11 +281,6 @@ class _Ascent:
             return torch.zeros_like(delta)
         (gradient,) = torch.autograd.grad(z, point, u, materialize_grads=True)
         return gradient
-
-    def _logits(self, point: Tensor) -> Tensor:
-        z: Tensor = self.model(point)
-        check_logits(z, len(point), self.highest)
-        return z
 
     def _step(self, delta: Tensor, gradient: Tensor) -> Tensor:
         v = lp.dual_vector(gradient, self.threat.norm)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from opnorm import lp
-from opnorm.attacks import CrossEntropy, Margin, check_logits, highest_label, projected_gradient_ascent
+from opnorm.attacks import CrossEntropy, Margin, highest_label, logits, projected_gradient_ascent
 from opnorm.modes import evaluation
 from opnorm.threat_model import ThreatModel
 
@@ -45,14 +45,8 @@ def correct(model: nn.Module, x: Tensor, y: Tensor, *, batch_size: int = 500) ->
     """
     parts, highest = zip(torch.split(x, batch_size), torch.split(y, batch_size), strict=True), highest_label(y)
     with evaluation(model):
-        answers = [Margin(labels, x.new_empty(0)).value(_logits(model, part, highest)) < 0.0 for part, labels in parts]
+        answers = [Margin(labels, x.new_empty(0)).value(logits(model, part, highest)) < 0.0 for part, labels in parts]
     return torch.cat(answers)
-
-
-def _logits(model: nn.Module, x: Tensor, highest: int) -> Tensor:
-    z: Tensor = model(x)
-    check_logits(z, len(x), highest)
-    return z
 
 
 def correct_under_ascent(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from opnorm.attack_names import AFTER, ladder
 from opnorm.claims.cases import compared, detailed, each, each_of, in_linf
@@ -39,22 +40,24 @@ ITERATIONS, RESTARTS = (10, 50, 200), 5
 def attacks(context: Context) -> list[str]:
     """The longest ascent from several starts, AutoAttack, and all attacks together, as the column `attack` calls
     them."""
-    longest, restarted = _longest_ascents(context)
-    return [*([restarted] if restarted != longest else []), *_autoattack(context), "worst_case"]
+    return [*_restarted(context), *_autoattack(context), "worst_case"]
 
 
 def longer_attacks(context: Context) -> list[str]:
     """The longest ascent from one start, where training attacks with fewer iterations."""
-    longest, _ = _longest_ascents(context)
-    of_training = max((method.iterations for method in context.methods), default=0)
-    return [longest] if int(longest.removeprefix("pga_")) > of_training else []
+    longest, of_training = _iterations(context)[-1], max((method.iterations for method in context.methods), default=0)
+    return [f"pga_{longest}"] if longest > of_training else []
 
 
-def _longest_ascents(context: Context) -> tuple[str, str]:
-    """From one start, and from as many as there are."""
-    options = context.analyses.get("evaluation", {})
-    longest, restarts = options.get("iterations", ITERATIONS)[-1], options.get("restarts", RESTARTS)
-    return f"pga_{longest}", f"pga_{longest}x{restarts}" if restarts > 1 else f"pga_{longest}"
+def ascents(context: Context) -> list[str]:
+    """Each longer ascent, and the one with restarts, after the one that it goes on from."""
+    run = [*(f"pga_{count}" for count in _iterations(context)), *_restarted(context)]
+    return [f"{stronger}{AFTER}{weaker}" for weaker, stronger in ladder(run)]
+
+
+def black_box(context: Context) -> list[str]:
+    """The black-box attack after all others of AutoAttack."""
+    return [f"square{AFTER}fab_t"] if _autoattack(context) else []
 
 
 def _all_together(context: Context) -> list[str]:
@@ -63,24 +66,28 @@ def _all_together(context: Context) -> list[str]:
 
 def _longest(context: Context) -> list[str]:
     """The longest ascent, from all starts, where there is AutoAttack to compare it with."""
-    return [*_longest_ascents(context)[1:]] if _autoattack(context) else []
+    ascent = [f"pga_{_iterations(context)[-1]}", *_restarted(context)][-1]
+    return [ascent for _ in _autoattack(context)]
+
+
+def _options(context: Context) -> Mapping[str, Any]:
+    return context.analyses.get("evaluation", {})
+
+
+def _iterations(context: Context) -> Sequence[int]:
+    found: Sequence[int] = _options(context).get("iterations", ITERATIONS)
+    return found
+
+
+def _restarted(context: Context) -> list[str]:
+    """The longest ascent from several starts, where there are several."""
+    starts = _options(context).get("restarts", RESTARTS)
+    return [f"pga_{_iterations(context)[-1]}x{starts}"] if starts > 1 else []
 
 
 def _autoattack(context: Context) -> list[str]:
     """AutoAttack, where it is run."""
-    return ["autoattack"] if context.analyses.get("evaluation", {}).get("autoattack", True) else []
-
-
-def ascents(context: Context) -> list[str]:
-    """Each longer ascent, and the one with restarts, after the one that it goes on from."""
-    options = context.analyses.get("evaluation", {})
-    run = {f"pga_{count}" for count in options.get("iterations", ITERATIONS)} | {*_longest_ascents(context)}
-    return [f"{stronger}{AFTER}{weaker}" for weaker, stronger in ladder(run)]
-
-
-def black_box(context: Context) -> list[str]:
-    """The black-box attack after all others of AutoAttack."""
-    return [f"square{AFTER}fab_t"] if _autoattack(context) else []
+    return ["autoattack"] if _options(context).get("autoattack", True) else []
 
 
 def _accuracy(of: Case) -> list[Measure]:

@@ -189,8 +189,7 @@ def difference(numbers: Sequence[Floats]) -> Floats:
 
 def two_phase_difference(numbers: Sequence[Floats]) -> Floats:
     """a - b + c of one method minus that of another: of a on all samples, b the same on some, c another on these."""
-    a, b, c, *other = numbers
-    d, e, f = other
+    a, b, c, d, e, f = numbers
     return (a - b + c) - (d - e + f)
 
 
