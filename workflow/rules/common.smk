@@ -99,7 +99,7 @@ def rule_name(stage, seeds):
 def methods_with(seeds):
     """A pattern of the methods that have these seeds; one that matches nothing if there are none."""
     own = [method.name for method in EXPERIMENT.methods if method.seeds == seeds]
-    others = [name for name in METHODS if name not in own]
+    others = [method.name for method in EXPERIMENT.methods if method.seeds != seeds]
     if len(own) <= len(others):
         return "|".join(own) or "(?!)"
     # Snakemake reads through the pattern for every file of every job: a thousand names take seconds.
