@@ -124,6 +124,40 @@ def test_each_part_of_autoattack_is_given_what_those_before_it_left(
     assert answers["autoattack"].sum() == clean.sum() - 4
 
 
+def test_restarts_and_autoattack_can_be_left_to_some_of_the_samples(
+    subject: Subject, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Tensor] = []
+    attack = _evaluation.attacked_by
+
+    def recorded(model: nn.Module, x: Tensor, *args: Any, **options: Any) -> Tensor:
+        given.append(x)
+        return attack(model, x, *args, **options)
+
+    monkeypatch.setattr(_evaluation, "attacked_by", recorded)
+    found = analysis.evaluation(subject, **OPTIONS, thorough_samples=6)
+    samples = {attack: set(part["sample"]) for attack, part in found.groupby("attack")}
+    assert list(found["attack"].unique()) == ATTACKS
+    few = samples["autoattack"]
+    assert len(few) == 6
+    assert few < samples["clean"] == set(table["sample"])
+    for attack_name, its in samples.items():
+        assert its == (samples["clean"] if attack_name in ("clean", "pga_5", "pga_20") else few)
+    # They are those of an experiment with so few samples, and AutoAttack sees no others.
+    fewer = analysis.evaluation(subject, **OPTIONS | {"samples": 6, "autoattack": False, "restarts": 1})
+    assert few == set(fewer["sample"])
+    images = data.to_unit(subject.test.images)[sorted(few)]
+    assert all((x[:, None] == images).flatten(2).all(2).any(1).all() for x in given)
+    # Ascents from one start do not depend on what follows them.
+    for ascent in ("clean", "pga_5", "pga_20"):
+        same = [t[t["attack"] == ascent].reset_index(drop=True) for t in (found, table)]
+        pd.testing.assert_frame_equal(*same)
+    for norm in (2.0, math.inf):
+        answers = wide(found, norm).loc[sorted(few)].astype(bool)
+        assert (answers["worst_case"] == answers.drop(columns="worst_case").all(axis=1)).all()
+        assert (answers["pga_20x3"] <= answers["pga_20"]).all()
+
+
 def test_a_run_can_be_repeated_and_leaves_nothing_behind(
     subject: Subject, table: pd.DataFrame, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -488,6 +488,28 @@ def test_two_phases_cover_the_truth(tmp_path: Path) -> None:
     assert hits / trials > 0.95 - 4.0 * math.sqrt(0.95 * 0.05 / trials)
 
 
+def test_attacks_of_some_samples_are_compared_on_these(tmp_path: Path) -> None:
+    """Of 40 samples the ascent leaves the first half. Of the first ten, restarts leave nine and AutoAttack seven."""
+    ascent = grid(40, norm=[2.0], epsilon=[EPSILON], attack=["pga_200"])
+    few = grid(10, norm=[2.0], epsilon=[EPSILON], attack=["pga_200x5", "autoattack"])
+    left = few["attack"].map({"pga_200x5": 9, "autoattack": 7})
+    ascent, few = ascent.assign(correct=ascent["sample"] < 20), few.assign(correct=few["sample"] < left)
+    write_parquet(pd.concat([ascent, few], ignore_index=True), tmp_path / "evaluation.parquet")
+    for options, gained in (({}, 0.2), ({"restarts": 1}, 0.3)):
+        context = Context(METHODS, 2.0, EPSILON, {"evaluation": options})
+        tables = [("evaluation", "adversarial", 0, tmp_path / "evaluation.parquet")]
+        write_claims(tables, context, tmp_path / "claims.csv")
+        found = pd.read_csv(tmp_path / "claims.csv").set_index("claim")
+        longest = evaluation.attacks(context)[0] if not options else "pga_200"
+        row = found.loc[f"ascent_as_strong_as_autoattack.adversarial.{longest}"]
+        assert (row["estimate"], row["samples"]) == (pytest.approx(gained), 10)
+        # As if there were no others: the exact interval of three or two of ten.
+        assert row["low"] <= stats.binomtest(round(10 * gained), 10).proportion_ci(method="exact").low + 1e-9
+        if not options:
+            step = found.loc["stronger_attack_finds_little.adversarial.pga_200x5_after_pga_200"]
+            assert (step["estimate"], step["samples"]) == (pytest.approx(0.1), 10)
+
+
 @pytest.mark.parametrize(("power", "expected"), [(1.0, 1.0), (1.5, 2.0**1.5 - 1.0), (2.0, 3.0)])
 def test_a_bend_is_the_same_however_far_the_grid_goes(power: float, expected: float) -> None:
     for grid_end in (2.0, 3.0, 4.0):

@@ -543,6 +543,36 @@ def test_the_evaluation_shows_the_summary_from_no_attack_to_all() -> None:
         assert sorted(texts) == sorted(f"{100 * mean:.1f}" for mean in part["mean"])
 
 
+def test_attacks_of_some_samples_are_shown_for_what_they_change_on_these() -> None:
+    """Of 300 samples and three seeds; restarts have a fifth of them, which happen to be easier."""
+    rng, N, n = np.random.default_rng(0), 300, 60
+    runs, every = [], np.arange(N)
+    left = np.where(every % 5 == 0, 0.8, 0.4)
+    for seed in range(3):
+        ascent = rng.random(N) < left
+        restarts = ascent & (rng.random(N) < 0.75)
+        answers = {"clean": every >= 0, "pga_10": rng.random(N) < 0.9, "pga_20": ascent, "pga_20x5": restarts}
+        for attack, correct in answers.items():
+            chosen = every % 5 == 0 if attack == "pga_20x5" else every >= 0
+            run = {"sample": every[chosen], "attack": attack, "correct": correct[chosen], "seed": seed}
+            runs.append(pd.DataFrame(run | {"method": METHODS[0], "norm": 2.0, "epsilon": 0.1}))
+    table = pd.concat(runs)
+    summary = module_of("evaluation").summarise(table, CONTEXT).set_index("attack")
+    by_sample = table.groupby(["attack", "sample"])["correct"].mean()
+    ascent, changed = by_sample["pga_20"], (by_sample["pga_20x5"] - by_sample["pga_20"])
+    few = changed.notna()
+    assert by_sample["pga_20x5"].mean() > ascent.mean()
+    assert summary["mean"]["pga_20x5"] == pytest.approx(ascent.mean() + changed.mean())
+    # A sample's part in this sum is a draw from those that have both, or from the others.
+    part = ascent / N + changed.fillna(0.0) / n
+    variance = n * part[few].var() + (N - n) * part[~few].var()
+    assert summary["standard_error"]["pga_20x5"] == pytest.approx(variance**0.5, rel=0.05)
+    assert summary["n"].to_dict() == {"clean": N, "pga_10": N, "pga_20": N, "pga_20x5": n}
+    # Those of all samples are what they are by themselves.
+    alone = module_of("evaluation").summarise(table[table["attack"] != "pga_20x5"], CONTEXT).set_index("attack")
+    pd.testing.assert_frame_equal(summary.drop("pga_20x5"), alone)
+
+
 def test_sanity_marks_what_is_above_its_threshold() -> None:
     figure, summary = draw("sanity")
     (axes,) = figure.axes

@@ -195,6 +195,17 @@ def test_what_an_independent_attack_adds_to_the_project_s_own_is_counted() -> No
     assert sanity.independent_attack(table[table["attack"] != "autoattack"]) == []
 
 
+def test_attacks_of_some_samples_are_compared_on_these() -> None:
+    """Of ten samples the longer ascent breaks two; of the three that AutoAttack was given it breaks one more."""
+    partial = answers(
+        clean=[True] * 10, pga_10=[True] * 10, pga_50=[False, *[True] * 8, False],
+        pga_50x5=[False, True, True], fab_t=[True] * 3, square=[True, True, False], autoattack=[True, True, False],
+    )  # fmt: skip
+    assert [check.value for check in sanity.more_iterations(partial)] == [0.2]
+    assert [check.value for check in sanity.independent_attack(partial)] == [pytest.approx(1.0 / 3.0)]
+    assert [check.value for check in sanity.black_box_alone(partial)] == [pytest.approx(1.0 / 3.0)]
+
+
 def curve(*accuracies: float) -> pd.DataFrame:
     """Fifty samples, so many of them correct at radii 1, 2, ..., in no particular order of rows."""
     rows = [

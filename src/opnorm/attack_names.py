@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from itertools import pairwise
 
 GAIN = 0.02
@@ -42,6 +42,11 @@ def attack_order(attack: str) -> tuple[int, int, int]:
     if attack in _NAMES:
         return (0 if attack == "clean" else 2, list(_NAMES).index(attack), 0)
     return (1, *_parts(attack))
+
+
+def longest_ascent(attacks: Iterable[str]) -> str:
+    """From one start, of those that were run; every evaluation has one."""
+    return max((attack for attack in attacks if attack.startswith("pga_") and "x" not in attack), key=attack_order)
 
 
 def ladder(attacks: Collection[str]) -> list[tuple[str, str]]:

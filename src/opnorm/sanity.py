@@ -192,11 +192,13 @@ def failed(checks: Iterable[Check]) -> list[Check]:
 
 
 def _balls(table: pd.DataFrame, *attacks: str) -> Iterable[tuple[float, float, Any]]:
-    """norm, epsilon, and a row of answers per sample with a column per attack, of balls that all `attacks` were in."""
+    """norm, epsilon, and a row of answers per sample with a column per attack, of balls that all `attacks` were in and
+    of samples that they were run on; others have only attacks that all samples have."""
     for norm, epsilon in sorted(set(zip(table["norm"], table["epsilon"], strict=True))):
         part = table[(table["norm"] == norm) & (table["epsilon"] == epsilon)]
         if set(attacks) <= set(part["attack"]):
-            yield norm, epsilon, part.pivot_table(index="sample", columns="attack", values="correct", aggfunc="all")
+            answers = part.pivot_table(index="sample", columns="attack", values="correct", aggfunc="all")
+            yield norm, epsilon, answers.dropna(subset=list(attacks)).dropna(axis="columns").astype(bool)
 
 
 def _by_radius(curve: pd.DataFrame) -> Iterable[tuple[float, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pandas as pd
 import torch
@@ -29,6 +30,7 @@ def evaluation(
     l2: Grid = (),
     linf: Grid = (),
     samples: Count = 1000,
+    thorough_samples: Count = 1000,
     iterations: Counts = (10, 50, 200),
     restarts: Count = 5,
     autoattack: bool = True,
@@ -38,14 +40,16 @@ def evaluation(
 
     A sample that is wrong without an attack is wrong under all of them. All others are attacked by each projected
     gradient ascent, and by AutoAttack as its authors run it: one part after the other, each on what those before it
-    left correct. What gives reason to doubt the result (`opnorm.sanity`) is written to the log before it.
+    left correct. Restarts and AutoAttack, which cost many times as much as a single ascent, may be left to some of the
+    samples. What gives reason to doubt the result (`opnorm.sanity`) is written to the log before it.
 
     Args:
         subject: what to measure on; the samples are drawn from its test split.
         l2, linf: radii of balls, in units of images in [0, 1]; the experiment's own ball is always added, 0 left out.
         samples: how many, drawn once for all networks; all of them where there are fewer.
+        thorough_samples: how many of these are attacked from several starts and by AutoAttack too, drawn once as well.
         iterations: of projected gradient ascent: after how many, increasing, it is looked what is left.
-        restarts: starts, in one batch; but for the last look the first of them counts alone.
+        restarts: starts of the longest ascent, all but the first in one batch.
         autoattack: whether to run AutoAttack too.
         batch_size: points attacked at once.
 
@@ -53,17 +57,25 @@ def evaluation(
         Columns sample (position in the test split), norm (2 or inf, or the experiment's), epsilon, attack, correct.
         `attack` is "clean" (no attack); "pga_N" (N iterations, one start); "pga_NxR" (R starts); "apgd_ce", "apgd_t",
         "fab_t" and "square" (black-box): after this part of AutoAttack and those before it; "autoattack" (after all
-        of them); "worst_case" (correct under everything).
+        of them); "worst_case" (correct under everything). Those from "pga_NxR" on are of `thorough_samples`.
     """
     index = evaluated_samples(subject, samples)
+    thorough = torch.isin(index, evaluated_samples(subject, min(samples, thorough_samples)))
     x, y = data.to_unit(subject.test.images[index]), subject.test.labels[index]
     doubts, tables = sanity.model_checks(subject.model, x, y, batch_size=batch_size), []
     for threat in balls(subject, l2, linf):
-        found = under_ascent(subject, x, y, threat, iterations, restarts, batch_size)
-        if autoattack:
-            found |= _under_autoattack(subject, x, y, threat, found["clean"], batch_size)
-        found["worst_case"] = torch.stack(list(found.values())).all(0)
+        found = under_ascent(subject, x, y, threat, iterations, batch_size)
         tables.append(answers_table(found, index, threat))
+        found = {attack: answers[thorough] for attack, answers in found.items()}
+        further: Answers = {}
+        if restarts > 1:
+            further |= under_restarts(
+                subject, x[thorough], y[thorough], threat, found, iterations, restarts, batch_size
+            )
+        if autoattack:
+            further |= _under_autoattack(subject, x[thorough], y[thorough], threat, found["clean"], batch_size)
+        further["worst_case"] = torch.stack([*found.values(), *further.values()]).all(0)
+        tables.append(answers_table(further, index[thorough], threat))
     result = pd.concat(tables, ignore_index=True)
     doubts += sanity.more_iterations(result) + sanity.independent_attack(result) + sanity.black_box_alone(result)
     warn(doubts, subject.seed)
@@ -92,26 +104,26 @@ def balls(subject: Subject, l2: Grid, linf: Grid) -> list[ThreatModel]:
 
 
 def under_ascent(
-    subject: Subject, x: Tensor, y: Tensor, threat: ThreatModel, iterations: Counts, restarts: int, batch_size: int
+    subject: Subject, x: Tensor, y: Tensor, threat: ThreatModel, iterations: Counts, batch_size: int
 ) -> Answers:
-    """What stays correct (B,) without an attack, under "pga_N" for each N, and under all `restarts` of the longest."""
+    """What stays correct (B,) without an attack, and under "pga_N" for each N, from one start."""
     clean = correct(subject.model, x, y, batch_size=batch_size)
-    ball = ThreatModel(threat.norm, threat.epsilon, iterations[-1], bounds=threat.bounds)
-    answers = correct_under_ascent(
-        subject.model,
-        x[clean],
-        y[clean],
-        ball,
-        looks=iterations,
-        starts=restarts,
-        batch_size=batch_size,
-        generator=generator(subject.seed, _stage(threat, "pga"), device=x.device),
-    )
-    found = {"clean": clean}
-    found |= {f"pga_{n}": _among(clean, after[0]) for n, after in zip(iterations, answers, strict=True)}
-    if restarts > 1:
-        found[f"pga_{iterations[-1]}x{restarts}"] = _among(clean, answers[-1].all(0))
-    return found
+    answers = _ascent(subject, x[clean], y[clean], threat, "pga", looks=iterations, batch_size=batch_size)
+    return {"clean": clean} | {
+        f"pga_{n}": _among(clean, after[0]) for n, after in zip(iterations, answers, strict=True)
+    }
+
+
+def under_restarts(
+    subject: Subject, x: Tensor, y: Tensor, threat: ThreatModel, found: Answers,
+    iterations: Counts, restarts: int, batch_size: int,
+) -> Answers:  # fmt: skip
+    """What of the samples that the longest ascent `found` correct (B,) stays so from all further starts: "pga_NxR"."""
+    longest, further = iterations[-1:], restarts - 1
+    left = found[f"pga_{longest[0]}"]
+    random = "pga_restarts"
+    answers = _ascent(subject, x[left], y[left], threat, random, looks=longest, starts=further, batch_size=batch_size)
+    return {f"pga_{longest[0]}x{restarts}": _among(left, answers[0].all(0))}
 
 
 def under_attack_of(
@@ -149,6 +161,11 @@ def _under_autoattack(
     for name in attacks(number_of_classes(subject, x)):
         left = found[name] = under_attack_of(name, subject, x, y, threat, left, batch_size=batch_size)
     return found | {"autoattack": left}
+
+
+def _ascent(subject: Subject, x: Tensor, y: Tensor, threat: ThreatModel, stage: str, **options: Any) -> Tensor:
+    random = generator(subject.seed, _stage(threat, stage), device=x.device)
+    return correct_under_ascent(subject.model, x, y, threat, generator=random, **options)
 
 
 def _among(chosen: Tensor, answers: Tensor) -> Tensor:

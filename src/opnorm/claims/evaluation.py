@@ -102,8 +102,10 @@ def _in_two_phases(of: Case) -> list[Measure]:
 
 
 def _before_and_after(of: Case) -> list[Measure]:
+    """Under the weaker and the stronger of two attacks, on the samples that the stronger one was run on."""
     stronger, weaker = of.detail.split(AFTER)
-    return [measure for attack in (weaker, stronger) for measure in _accuracy(replace(of, detail=attack))]
+    before, after = (measure for attack in (weaker, stronger) for measure in _accuracy(replace(of, detail=attack)))
+    return [replace(measure, among=after.rows) for measure in (before, after)]
 
 
 def checks(context: Context) -> list[str]:
@@ -138,7 +140,7 @@ _OF_MIXTURES = replace(_UNDER_ATTACK, figure="evaluation_interpolation")
 _GAINED = Statistic(
     "accuracy under the longest ascent minus that under AutoAttack, at the training epsilon",
     "evaluation",
-    lambda of: [*_accuracy(of), *_accuracy(replace(of, detail="autoattack"))],
+    lambda of: _before_and_after(replace(of, detail=f"autoattack{AFTER}{of.detail}")),
     difference,
 )
 _STEP = Statistic(

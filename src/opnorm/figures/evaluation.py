@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from opnorm.attack_names import attack_label, attack_order
+from opnorm.attack_names import attack_label, attack_order, longest_ascent
 from opnorm.figures import style
 from opnorm.figures.context import FigureContext
 from opnorm.figures.panels import beside, drawn_methods, length_label, mark_beside, percent_axis, rows_from_top
@@ -18,9 +18,31 @@ _ROW_HEIGHT = 0.16
 
 
 def summarise(table: pd.DataFrame, context: FigureContext) -> pd.DataFrame:
-    """From the columns sample, norm, epsilon, attack, correct, method, seed; the norm becomes "1", "2" or "inf"."""
-    summary = summarise_methods(table, KEYS, "correct", context)
+    """From the columns sample, norm, epsilon, attack, correct, method, seed; the norm becomes "1", "2" or "inf".
+
+    An attack that was run on some of the samples alone has the accuracy under the longest ascent on all of them, plus
+    what it changes on its own, which may happen to be easier or harder than others. `n` is the number of its own.
+    """
+    summary = summarise_methods(_on_all_samples(table), KEYS, "correct", context)
+    n = table.groupby(list(KEYS))["sample"].nunique().rename("n").reset_index()
+    summary = summary.drop(columns="n").merge(n, how="left", on=list(KEYS))[list(summary)]
     return summary.assign(norm=summary["norm"].map("{:g}".format))
+
+
+def _on_all_samples(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with a row for each sample and attack: values whose mean over all samples is the difference estimator,
+    and whose standard error is that of its two parts."""
+    ball = ["method", "seed", "norm", "epsilon"]
+    answers = table.pivot(index=[*ball, "sample"], columns="attack", values="correct")
+    if answers.notna().all(axis=None):
+        return table
+    answers = answers.astype("float64")
+    longest = answers[longest_ascent(table["attack"].unique())]
+    changed = answers.sub(longest, axis=0)
+    networks = changed.groupby(ball)
+    mean, share = networks.transform("mean"), networks.transform("count").div(networks.transform("size"), axis=0)
+    values = ((changed - mean).div(share).fillna(0.0) + mean).add(longest, axis=0)
+    return values.reset_index().melt([*ball, "sample"], var_name="attack", value_name="correct").dropna()
 
 
 @style.paper_style()
