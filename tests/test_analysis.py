@@ -50,6 +50,7 @@ AT_ONCE: dict[str, dict[str, Any]] = {
     "alignment_distance": {"epsilons": (0.0, 0.3, 1.0)},
     "alignment_iterations": {"iterations": (1, 3)},
     "logit_alignment_iterations": {"iterations": (1, 3)},
+    "attack_iterations": {"iterations": (1, 3), "tolerance": 1e-12},
     "theorem": {"samples": 4, "iterations": 2},
     "theorem_distance": {"l1": (0.5,), "l2": (0.0, 0.1), "linf": (0.01,), "samples": 4, "iterations": 2},
 }

@@ -128,6 +128,14 @@ def alignment_iterations(name: str, world: str) -> pd.DataFrame:
     return table.assign(cosine=np.where((table["iterations"] == 50) & (world == OPPOSITE), 0.8, cosine))
 
 
+def attack_iterations(name: str, world: str) -> pd.DataFrame:
+    table = grid(iterations=[1, 10, 200])
+    # Shorter attacks say the opposite.
+    good = (name in GOOD) == ((world == PAPER) == (table["iterations"] == 200))
+    size = np.where(good, 1.0, 2.0) * (3.0 if name == "global" and world == OPPOSITE else 1.0)
+    return table.assign(singular_value=size, deviation=size, shared=1.0 - 0.1 * size)
+
+
 def robustness(name: str, world: str) -> pd.DataFrame:
     parts = []
     for norm, scale in ((2.0, 1.0), (math.inf, LINF_EPSILON)):
@@ -201,7 +209,7 @@ def logit_direction(name: str, world: str) -> pd.DataFrame:
 TABLES: dict[str, Callable[[str, str], pd.DataFrame]] = {
     "spectrum": spectrum, "logit_spectrum": spectrum, "alignment": alignment, "logit_alignment": alignment,
     "alignment_distance": alignment_distance, "alignment_iterations": alignment_iterations,
-    "logit_alignment_iterations": alignment_iterations,
+    "logit_alignment_iterations": alignment_iterations, "attack_iterations": attack_iterations,
     "robustness": robustness, "linearity": linearity,
     "dominant_singular_value": dominant_singular_value, "logit_dominant_singular_value": dominant_singular_value,
     "activations": activations, "theorem": theorem,

@@ -54,6 +54,7 @@ COLUMNS = {
     "alignment_distance": ["method", "epsilon"],
     "alignment_iterations": ["method", "process", "iterations"],
     "logit_alignment_iterations": ["method", "process", "iterations"],
+    "attack_iterations": ["method", "quantity", "iterations"],
     "operator_norms": ["method", "p", "q", "exact"],
     "theorem": ["method", "p", "q", "iteration"],
     "theorem_distance": ["method", "p", "q", "epsilon"],
@@ -94,6 +95,7 @@ VALUES = {
     "alignment_distance": "cosine",
     "alignment_iterations": "cosine",
     "logit_alignment_iterations": "cosine",
+    "attack_iterations": "shared",
     "operator_norms": "norm",
     "theorem": "difference",
     "theorem_distance": "cosine",
@@ -114,6 +116,7 @@ DOTS = [
     *SANITY,
     "alignment_iterations",
     "logit_alignment_iterations",
+    "attack_iterations",
     *EVALUATIONS,
 ]
 CHECKS = ["monotone", "more_iterations_200", "black_box", "more_iterations_50", "large_epsilon"]
@@ -146,6 +149,10 @@ def rows(analysis: str) -> pd.DataFrame:
     if analysis in ("alignment_iterations", "logit_alignment_iterations"):
         found = grid(sample=samples, process=["attack", "power_method"], iterations=[1, 2, 5, 10])
         return pd.concat([grid(sample=samples, process=["input_gradient"], iterations=[1]), found])
+    if analysis == "attack_iterations":
+        table = grid(sample=samples, iterations=[10, 50, 200])
+        drawn = np.random.default_rng(6).uniform(0.1, 1.0, (2, len(table)))
+        return table.assign(singular_value=drawn[0], deviation=drawn[1])
     if analysis == "theorem":
         return grid(sample=samples, p=EXPONENTS, q=EXPONENTS, iteration=[1, 2, 3]).assign(in_cell=True)
     if analysis == "theorem_distance":
@@ -517,6 +524,19 @@ def test_operator_norms_have_the_mean_of_the_bounds_and_are_drawn_without_it() -
     for axes in figure.axes:
         assert not any(x > summary["mean"].max() for line in axes.lines for x in line.get_xdata())
     assert figure.axes[7].get_title().endswith("estimate from below")
+
+
+def test_where_attacks_end_is_drawn_over_their_iterations() -> None:
+    figure, summary = draw("attack_iterations")
+    for axes, quantity in zip(figure.axes, ("singular_value", "deviation", "shared"), strict=True):
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["10", "50", "200"]
+        part = summary[summary["quantity"] == quantity]
+        assert len(axes.lines) == len(METHODS)
+        for line, method in zip(axes.lines, METHODS, strict=True):
+            own = part[part["method"] == method].sort_values("iterations")
+            np.testing.assert_array_equal(line.get_ydata(), own["mean"])
+            np.testing.assert_array_equal(line.get_xdata(), range(3))
+    assert len({axes.get_ylabel() for axes in figure.axes}) == 3
 
 
 def test_the_evaluation_shows_the_summary_from_no_attack_to_all() -> None:

@@ -49,13 +49,15 @@ ANALYSES = {
     "alignment_distance": {"epsilons": [0.1]},
     "alignment_iterations": {"iterations": [1, 2]},
     "logit_alignment_iterations": {"iterations": [1, 2]},
+    "attack_iterations": {"iterations": [1, 2]},
     "operator_norms": {"samples": 2},
     "evaluation": {**ATTACKS, "autoattack": False},
     "sanity": {**ATTACKS, "queries": 5},
 }
 # They draw starts of attacks on the device, and a GPU's random numbers are not the CPU's.
 DRAW = {
-    "robustness", "alignment_distance", "alignment_iterations", "logit_alignment_iterations", "evaluation", "sanity",
+    "robustness", "alignment_distance", "alignment_iterations", "logit_alignment_iterations", "attack_iterations",
+    "evaluation", "sanity",
 }  # fmt: skip
 # They compare with singular vectors. Those are compared here whose values differ by so much of the largest one: in the
 # kernel, and of equal values, any vectors are right.

@@ -20,6 +20,7 @@ REGISTRY = {
     "alignment_distance": "opnorm.analysis._alignment_distance:alignment_distance",
     "alignment_iterations": "opnorm.analysis._alignment_iterations:alignment_iterations",
     "logit_alignment_iterations": "opnorm.analysis._alignment_iterations:logit_alignment_iterations",
+    "attack_iterations": "opnorm.analysis._attack_iterations:attack_iterations",
     "operator_norms": "opnorm.analysis._operator_norms:operator_norms",
     "theorem": "opnorm.analysis._theorem:theorem",
     "theorem_distance": "opnorm.analysis._theorem:theorem_distance",

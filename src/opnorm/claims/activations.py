@@ -11,12 +11,13 @@ from opnorm.claims.reductions import ratio, ratio_of_ratios, up_to
 _CHANGED = "mean share of ReLU states that change over distances up to the training epsilon"
 
 
-def _changed(shared: Floats) -> Floats:
+def changed(shared: Floats) -> Floats:
+    """The share of states that change, of that which two points share."""
     return 1.0 - shared
 
 
 def _around(center: str, direction: str, of: Case) -> Measure:
-    rows = Rows("activations", "shared", where(center=center, direction=direction), "distance", _changed)
+    rows = Rows("activations", "shared", where(center=center, direction=direction), "distance", changed)
     return Measure(rows, up_to(of.epsilon))
 
 

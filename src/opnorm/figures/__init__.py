@@ -50,6 +50,7 @@ REGISTRY: dict[str, FigureEntry] = {
     "logit_alignment_iterations": FigureEntry(
         "opnorm.figures.logit_alignment_iterations", "logit_alignment_iterations", ()
     ),
+    "attack_iterations": FigureEntry("opnorm.figures.attack_iterations", "attack_iterations", ()),
     "operator_norms": FigureEntry("opnorm.figures.operator_norms", "operator_norms", ("table1",)),
     "theorem": FigureEntry("opnorm.figures.theorem", "theorem", ()),
     "theorem_distance": FigureEntry("opnorm.figures.theorem_distance", "theorem_distance", ()),

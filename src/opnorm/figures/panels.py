@@ -44,12 +44,13 @@ def relabelled(draw: Draw, label: str) -> Draw:
     return drawn
 
 
-def row_of_panels(count: int, legend: Sequence[Line2D]) -> tuple[Figure, list[Axes]]:
-    """`count` panels side by side with one y axis, one column wide or two, and a legend above all of them."""
+def row_of_panels(count: int, legend: Sequence[Line2D], *, sharey: bool = True) -> tuple[Figure, list[Axes]]:
+    """`count` panels side by side, with one y axis or each with its own, one column wide or two, and a legend above all
+    of them."""
     width, columns = (style.COLUMN_WIDTH, 2) if count == 1 else (style.DOUBLE_COLUMN_WIDTH, 4)
     rows = -(-len(legend) // columns)
     figure = Figure(figsize=(width, _PANEL_HEIGHT + rows * _LEGEND_ROW_HEIGHT), layout="constrained")
-    axes = figure.subplots(1, count, sharey=True, squeeze=False)[0]
+    axes = figure.subplots(1, count, sharey=sharey, squeeze=False)[0]
     figure.legend(handles=list(legend), loc="outside upper center", ncols=columns)
     return figure, list(axes)
 

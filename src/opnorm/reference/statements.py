@@ -88,6 +88,10 @@ STATEMENTS = (
             "longer_attack_linf_more_robust_than_standard",
             "longer_attack_global_snr_not_robust",
             "alignment_under_longer_attack",
+            "longer_attack_singular_value_dampened",
+            "longer_attack_singular_value_not_dampened",
+            "longer_attack_more_linear",
+            "longer_attack_cells_larger",
         ),
     ),
     Statement(
