@@ -436,14 +436,17 @@ def test_solvers_are_compared_where_nothing_else_differs(change: dict[str, float
     assert [[method.name for method in of.methods] for of in found] == ([["power", "exact"]] if same else [])
 
 
-def in_two_phases(folder: Path, **answers: tuple[np.ndarray, np.ndarray]) -> pd.DataFrame:
-    """The claims by method -> answers under the default attack, and those of the first of these samples under all."""
+def in_phases(folder: Path, **answers: tuple[np.ndarray, ...]) -> pd.DataFrame:
+    """The claims by method -> answers under the default attack, of the first of these samples under the longest ascent,
+    and of the first of those under all attacks; where there are two, the last are those of both."""
     tables = []
-    for name, (default, worst) in answers.items():
+    for name, (default, *ascent, worst) in answers.items():
         ball = {"norm": [2.0], "epsilon": [EPSILON]}
+        attacked = {"pga_200": ascent[0] if ascent else worst, "worst_case": worst}
+        of_attacks = [grid(len(a), **ball, attack=[attack]).assign(correct=a) for attack, a in attacked.items()]
         of_analysis = {
             "robustness": grid(len(default), **ball).assign(correct=default),
-            "evaluation": grid(len(worst), **ball, attack=["worst_case"]).assign(correct=worst),
+            "evaluation": pd.concat(of_attacks, ignore_index=True),
         }
         for kind, table in of_analysis.items():
             write_parquet(table, folder / f"{kind}-{name}.parquet")
@@ -455,7 +458,7 @@ def in_two_phases(folder: Path, **answers: tuple[np.ndarray, np.ndarray]) -> pd.
 @pytest.mark.parametrize(("samples", "verdict"), [(50, "inconclusive"), (100, "supported")])
 def test_answers_that_are_all_alike_are_no_certainty(samples: int, verdict: str, tmp_path: Path) -> None:
     wrong = (np.zeros(400, dtype=bool), np.zeros(samples, dtype=bool))
-    found = in_two_phases(tmp_path, standard=wrong, **{"global": wrong}).loc[
+    found = in_phases(tmp_path, standard=wrong, **{"global": wrong}).loc[
         "attacked_global_snr_not_robust.global.worst_case"
     ]
     # Below 0.05, which 1 of 20 would not be; and of the many that both attack alike.
@@ -473,7 +476,7 @@ def test_a_strong_attack_on_few_samples_is_believed_for_what_it_changes(tmp_path
     default["exact"][:50] = np.sort(default["exact"])[-50:]
     default["exact"][50:] = rng.permutation(np.repeat([True, False], [450, 500]))
     broken = {name: found[:50] & (np.arange(50) % 25 > 0) for name, found in default.items()}
-    table = in_two_phases(tmp_path, **{name: (default[name], broken[name]) for name in default})
+    table = in_phases(tmp_path, **{name: (default[name], broken[name]) for name in default})
     row = table.loc["attacked_equally_robust.exact.worst_case"]
     lost = [broken[name].mean() - default[name][:50].mean() for name in ("exact", "adversarial")]
     assert row["estimate"] == pytest.approx(lost[0] - lost[1])
@@ -491,9 +494,42 @@ def test_two_phases_cover_the_truth(tmp_path: Path) -> None:
         for name, robust, lost in (("adversarial", 0.5, 0.1), ("exact", 0.45, 0.2)):
             default = rng.random(500) < robust
             answers[name] = (default, default[:60] & (rng.random(60) > lost))
-        row = in_two_phases(tmp_path, **answers).loc["attacked_equally_robust.exact.worst_case"]
+        row = in_phases(tmp_path, **answers).loc["attacked_equally_robust.exact.worst_case"]
         hits += row["low"] <= 0.45 * 0.8 - 0.5 * 0.9 <= row["high"]
     assert hits / trials > 0.95 - 4.0 * math.sqrt(0.95 * 0.05 / trials)
+
+
+def test_three_phases_cover_the_truth_and_are_narrower_than_two(tmp_path: Path) -> None:
+    """All 400 samples have the longest ascent, 60 of them all attacks: what these change beyond it is little."""
+    rng, trials, hits, shorter = np.random.default_rng(2), 60, 0, 0
+    for _ in range(trials):
+        three, two = {}, {}
+        for name, robust, lost in (("adversarial", 0.5, 0.2), ("exact", 0.45, 0.4)):
+            default = rng.random(400) < robust
+            ascent = default & (rng.random(400) > lost)
+            worst = ascent[:60] & (rng.random(60) > 0.1)
+            three[name], two[name] = (default, ascent, worst), (default, worst)
+        rows = [in_phases(tmp_path, **a).loc["attacked_equally_robust.exact.worst_case"] for a in (three, two)]
+        assert [row["samples"] for row in rows] == [60, 60]
+        kept = [three[name][1].mean() - (three[name][1][:60].mean() - three[name][2].mean()) for name in three]
+        assert rows[0]["estimate"] == pytest.approx(kept[1] - kept[0])
+        hits += rows[0]["low"] <= 0.45 * 0.6 * 0.9 - 0.5 * 0.8 * 0.9 <= rows[0]["high"]
+        widths = [row["high"] - row["low"] for row in rows]
+        shorter += widths[0] < widths[1]
+    assert hits / trials > 0.95 - 4.0 * math.sqrt(0.95 * 0.05 / trials)
+    assert shorter == trials
+
+
+def test_where_all_samples_have_the_attack_the_default_one_does_not_count(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    answers = {name: (rng.random(200) < 0.5, rng.random(200) < 0.4) for name in ("adversarial", "exact")}
+    row = in_phases(tmp_path, **answers).loc["longer_attack_equally_robust.exact.pga_200"]
+    kept = {name: both[1] for name, both in answers.items()}
+    for name, correct in kept.items():
+        write_parquet(grid(200, norm=[2.0], epsilon=[EPSILON]).assign(correct=correct), tmp_path / f"{name}.parquet")
+    write_claims([("robustness", name, 0, tmp_path / f"{name}.parquet") for name in kept], CONTEXT, tmp_path / "a.csv")
+    direct = pd.read_csv(tmp_path / "a.csv").set_index("claim").loc["equally_robust_at_epsilon.exact"]
+    assert list(row[["estimate", "low", "high"]]) == pytest.approx(list(direct[["estimate", "low", "high"]]))
 
 
 def test_attacks_of_some_samples_are_compared_on_these(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ class Case:
         norm, epsilon: the ball that is looked at.
         detail: what tells this case from others with the same methods, for the claim's name and statement.
         pooled: whether all methods are what the claim is about, and not the first, compared with the others.
+        over: what was measured on more samples than the detail, and is closer to it than what was measured on all.
     """
 
     methods: tuple[Method, ...]
@@ -76,6 +77,7 @@ class Case:
     epsilon: float
     detail: str = ""
     pooled: bool = False
+    over: str = ""
 
 
 Cases = Callable[[Context], list[Case]]

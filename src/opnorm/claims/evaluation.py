@@ -30,7 +30,7 @@ from opnorm.claims.methods import (
     robust,
     standard,
 )
-from opnorm.claims.reductions import at, difference, gain, two_phase_difference, value, whole
+from opnorm.claims.reductions import at, difference, difference_in_phases, gain, value, whole
 from opnorm.claims.verdict import Rule
 
 # Of the analysis `evaluation`, where the experiment does not say otherwise.
@@ -58,6 +58,11 @@ def ascents(context: Context) -> list[str]:
 def black_box(context: Context) -> list[str]:
     """The black-box attack after all others of AutoAttack."""
     return [f"square{AFTER}fab_t"] if _autoattack(context) else []
+
+
+def _over_longest_ascent(cases: Cases) -> Cases:
+    """The cases, their attacks over the longest ascent from one start, which may have more samples."""
+    return lambda context: [replace(of, over=f"pga_{_iterations(context)[-1]}") for of in cases(context)]
 
 
 def _all_together(context: Context) -> list[str]:
@@ -94,11 +99,17 @@ def _accuracy(of: Case) -> list[Measure]:
     return [Measure(Rows("evaluation", "correct", where(norm=of.norm, attack=of.detail), "epsilon"), at(of.epsilon))]
 
 
-def _in_two_phases(of: Case) -> list[Measure]:
-    """Of the default attack on all samples, of the same on those that are evaluated, and of the attack on these."""
-    (attacked,) = _accuracy(of)
-    default = Measure(Rows("robustness", "correct", where(norm=of.norm), "epsilon"), at(of.epsilon))
-    return [default, replace(default, among=attacked.rows), replace(attacked, among=attacked.rows)]
+def _in_phases(of: Case) -> list[Measure]:
+    """Of the default attack on all samples; of the same and of the longest ascent on those that this had; of it and of
+    the case's attack on those that this had."""
+    attack_in_turn = [attack for attack in (of.over, of.detail) if attack]
+    weaker = Measure(Rows("robustness", "correct", where(norm=of.norm), "epsilon"), at(of.epsilon))
+    found = [weaker]
+    for attack in attack_in_turn:
+        (stronger,) = _accuracy(replace(of, detail=attack))
+        found += [replace(measure, among=stronger.rows) for measure in (weaker, stronger)]
+        weaker = stronger
+    return found
 
 
 def _before_and_after(of: Case) -> list[Measure]:
@@ -129,10 +140,10 @@ def _passed(checks: str, check: str = "") -> Statistic:
 
 _UNDER_ATTACK = Statistic(
     "accuracy under {detail} at the training epsilon, {0} minus {1}: under the default attack on all samples, plus "
-    "what {detail} changes on those that it was run on",
+    "what longer ascents and {detail} change on those that each was run on",
     "evaluation",
-    _in_two_phases,
-    two_phase_difference,
+    _in_phases,
+    difference_in_phases,
 )
 _OF_EXPLANATIONS = replace(_UNDER_ATTACK, figure="evaluation_explanations")
 _IN_LINF = replace(_UNDER_ATTACK, figure="evaluation_linf")
@@ -175,7 +186,7 @@ def _under_attacks(
     words = f"{statement} under {{detail}} too"
     return (
         Claim(f"longer_attack_{name}", section, words, detailed(cases, longer_attacks), statistic, rule),
-        Claim(f"attacked_{name}", OWN, words, detailed(cases, beyond), statistic, rule),
+        Claim(f"attacked_{name}", OWN, words, _over_longest_ascent(detailed(cases, beyond)), statistic, rule),
     )
 
 

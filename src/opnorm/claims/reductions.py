@@ -187,10 +187,14 @@ def difference(numbers: Sequence[Floats]) -> Floats:
     return left - right
 
 
-def two_phase_difference(numbers: Sequence[Floats]) -> Floats:
-    """a - b + c of one method minus that of another: of a on all samples, b the same on some, c another on these."""
-    a, b, c, d, e, f = numbers
-    return (a - b + c) - (d - e + f)
+def difference_in_phases(numbers: Sequence[Floats]) -> Floats:
+    """a - b + c, or a - b + c - d + e, of one method minus that of another: of a on all samples, b the same on some, c
+    another on these, d the same on fewer, e a third on these."""
+    half = len(numbers) // 2
+    signed = [-number if place % 2 else number for place, number in enumerate(numbers[:half])]
+    other = [-number if place % 2 else number for place, number in enumerate(numbers[half:])]
+    found: Floats = sum(signed, np.zeros_like(numbers[0])) - sum(other, np.zeros_like(numbers[0]))
+    return found
 
 
 def ratio_of_ratios(numbers: Sequence[Floats]) -> Floats:

@@ -216,7 +216,7 @@ def _interval(claim: Claim, used: Sequence[tuple[Measure, Curve]], least_of: int
         return estimate, estimate, estimate
     if all(measure.rows.value == _ANSWER for measure, _ in used):
         signed = len(used) > 1
-        phases = {measure.among for measure, _ in used}
+        phases = {curve.has_value().tobytes() for _, curve in used}
         margins = [exact_margins(_answers(claim, used, phase), signed=signed) for phase in phases]
         below, above = (math.hypot(*sides) for sides in zip(*margins, strict=True))
         low, high = min(low, estimate - below), max(high, estimate + above)
@@ -225,14 +225,14 @@ def _interval(claim: Claim, used: Sequence[tuple[Measure, Curve]], least_of: int
     return estimate, low, high
 
 
-def _answers(claim: Claim, used: Sequence[tuple[Measure, Curve]], phase: Rows | None) -> Floats:
-    """What the samples of a phase, those that some rows have, add to the statistic, for each that has an answer;
-    statistics of answers are linear in them."""
+def _answers(claim: Claim, used: Sequence[tuple[Measure, Curve]], phase: bytes) -> Floats:
+    """What the samples of a phase, those that some curves have, add to the statistic, for each of them; statistics of
+    answers are linear in them."""
     of_samples = [measure.reduction(_over_seeds(curve.values), curve.axis) for measure, curve in used]
     answers = claim.statistic.combination(
         [
-            found if measure.among == phase else np.zeros_like(found)
-            for found, (measure, _) in zip(of_samples, used, strict=True)
+            found if curve.has_value().tobytes() == phase else np.zeros_like(found)
+            for found, (_, curve) in zip(of_samples, used, strict=True)
         ]
     )
     found: Floats = answers[~np.isnan(answers)]
