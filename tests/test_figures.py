@@ -550,7 +550,7 @@ def test_the_evaluation_shows_the_summary_from_no_attack_to_all() -> None:
             "PGA-50",
             "PGA-200",
             "PGA-200, 5 starts",
-            "Square",
+            "then Square",
             "AutoAttack",
             "all attacks together",
         ]

@@ -63,6 +63,11 @@ def draw(summary: pd.DataFrame, context: FigureContext) -> Figure:
     return figure
 
 
+def _then(attack: str) -> str:
+    """In front of the parts of AutoAttack that are run on what those before them left."""
+    return "then " if attack in ("apgd_t", "fab_t", "square") else ""
+
+
 def _draw_panel(axes: Axes, part: pd.DataFrame, names: list[str], methods: list[str], context: FigureContext) -> None:
     for column, method in enumerate(methods):
         own = part[part["method"] == method].set_index("attack")
@@ -78,6 +83,6 @@ def _draw_panel(axes: Axes, part: pd.DataFrame, names: list[str], methods: list[
         mark_beside(axes, -0.9, offset, appearance)
         for place, value in zip(places, mean, strict=True):
             beside(axes, place, offset, f"{100 * value:.1f}", fontsize=6.5, color=appearance.colour)
-    rows_from_top(axes, [attack_label(name) for name in names])
+    rows_from_top(axes, [_then(name) + attack_label(name) for name in names])
     axes.set_xlim(-0.02, 1.02)
     percent_axis(axes.xaxis)
