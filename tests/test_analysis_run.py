@@ -1,16 +1,18 @@
-"""From files to files: what is said where memory runs out."""
+"""From files to files: what is said where memory runs out, and which files are not looked at."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
 from opnorm import data, models, weights
-from opnorm.analysis import run
+from opnorm.analysis import ON_TEST_SPLIT, REGISTRY, run
 from opnorm.errors import MemoryShortageError
+from opnorm.tables import read_parquet
 from opnorm.threat_model import ThreatModel
 
 ARCHITECTURE = {"name": "cnn5", "width": 2}
@@ -45,12 +47,12 @@ def attack(paths: dict[str, str]) -> None:
     )
 
 
-def measure(paths: dict[str, str], analysis: str, **options: Any) -> None:
+def measure(paths: dict[str, str], analysis: str, *, attacked: bool = True, **options: Any) -> None:
     run.measure_runs(
         analysis,
         [paths["model"] + ".parquet"],
         models=[paths["model"]],
-        adversarial=[paths["attacked"]],
+        adversarial=[paths["attacked"]] if attacked else [],
         test=paths["test"],
         dataset="digits",
         seeds=[0],
@@ -90,3 +92,18 @@ def test_a_measurement_that_does_not_fit_in_memory(
     monkeypatch.setattr(f"opnorm.analysis.{patched}", short)
     with pytest.raises(MemoryShortageError, match=rf"^analysis {analysis} of .*Lower {setting} \(CUDA"):
         measure(files, analysis, **options)
+
+
+@pytest.mark.parametrize("analysis", sorted(REGISTRY))
+def test_measurements_on_the_test_split_need_no_analysed_samples(analysis: str, files: dict[str, str]) -> None:
+    if analysis not in ON_TEST_SPLIT:
+        with pytest.raises(ValueError, match="zip"):
+            measure(files, analysis, attacked=False)
+        return
+    small: dict[str, Any] = {"samples": 4, "iterations": [1, 2], "restarts": 2, "autoattack": False}
+    options = {"l2": [0.3], "linf": [], "iterations": 1} if analysis == "robustness" else small
+    tables = []
+    for attacked in (True, False):
+        measure(files, analysis, attacked=attacked, **options)
+        tables.append(read_parquet(files["model"] + ".parquet"))
+    pd.testing.assert_frame_equal(*tables)

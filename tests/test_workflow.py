@@ -176,6 +176,12 @@ def test_changing_a_method_retrains_that_method(project):
     assert project.planned(config=config) == {"train": 1, "attack": 1, "analyze": 6} | SHOWN
 
 
+def test_other_analysed_samples_leave_measurements_on_the_test_split_alone(project):
+    shown = {name: count for name, count in SHOWN.items() if name not in ("robustness", "accuracies")}
+    planned = project.planned(config=project.configure(samples=project.smoke["samples"] + 1))
+    assert planned == {"attack": 2, "analyze": 10} | shown
+
+
 def test_adding_a_method_trains_that_method(project):
     config = project.configure(
         methods={**project.smoke["methods"], "global_snr": {"objective": "global_snr", "weight": 1}}
@@ -188,10 +194,9 @@ LINF = {"objective": "standard", "group": "linf", "threat": {"norm": "inf"}, "se
 
 def test_adding_a_method_of_another_group_repeats_and_redraws_nothing_else(project):
     config = project.configure(methods={**project.smoke["methods"], "other": LINF})
-    # Of its measurements the one that its group's figure reads, and of the figures that one.
+    # Of its measurements the one that its group's figure reads, which needs no attacked samples, and of figures that one.
     assert project.planned(config=config) == {
         "train_seeds_3": 1,
-        "attack_seeds_3": 1,
         "analyze_seeds_3": 1,
         "robustness_linf": 1,
         "claims": 1,

@@ -6,7 +6,7 @@ for seeds in SEEDS:
         input:
             awaited(),
             models=per_seed(MODEL, seeds),
-            adversarial=per_seed(ADVERSARIAL, seeds),
+            adversarial=analysed_samples(seeds),
             test=rules.data.output.test,
         output:
             per_seed(TABLE, seeds),

@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 
 from opnorm import figures, locks, plan
+from opnorm.analysis import ON_TEST_SPLIT
 from opnorm.claims.methods import describe
 from opnorm.errors import OpnormError
 from opnorm.figures.context import figure_context, read_contexts
@@ -89,6 +90,17 @@ def collected_contexts():
 def per_seed(pattern, seeds):
     """`pattern` once for each seed; its other wildcards stay."""
     return expand(pattern, seed=seeds, allow_missing=True)
+
+
+def analysed_samples(seeds):
+    """The attacked samples of a method's seeds, for the measurements that look at them."""
+
+    def files(wildcards):
+        if wildcards.analysis in ON_TEST_SPLIT:
+            return []
+        return [FILES.adversarial(wildcards.method, seed) for seed in seeds]
+
+    return files
 
 
 def rule_name(stage, seeds):

@@ -28,6 +28,9 @@ REGISTRY = {
     "sanity": "opnorm.analysis._sanity:sanity",
 }
 
+ON_TEST_SPLIT = frozenset({"robustness", "evaluation", "sanity"})
+"""Those that attack samples of the test split themselves, and know nothing of the analysed samples."""
+
 
 def __getattr__(name: str) -> Any:
     """`opnorm.analysis.<measurement>`, imported when it is asked for."""

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from opnorm import data, files, weights
-from opnorm.analysis import REGISTRY
+from opnorm.analysis import ON_TEST_SPLIT, REGISTRY
 from opnorm.analysis.subject import SAMPLES_AT_ONCE, Samples, Subject, draw_samples
 from opnorm.attacks import projected_gradient_ascent
 from opnorm.memory import needed_for
@@ -81,7 +81,8 @@ def measure_runs(
 
     Args:
         analysis: a name in the registry.
-        models, adversarial, outputs, seeds: one of each per run.
+        models, outputs, seeds: one of each per run.
+        adversarial: the attacked samples of each run; those in `ON_TEST_SPLIT` take none.
         test: the prepared test split.
         dataset: its name; a split of another one is refused.
         threat: the adversary.
@@ -92,12 +93,16 @@ def measure_runs(
     prepare_torch(threads)
     measure = resolve(REGISTRY, "analysis", analysis)
     split = data.read_split(test, dataset).to(device)
-    for path, attacked, output, seed in zip(models, adversarial, outputs, seeds, strict=True):
+    if analysis in ON_TEST_SPLIT:
+        analysed = (_none_of(split) for _ in models)
+    else:
+        analysed = (_read_samples(path, device) for path in adversarial)
+    for path, samples, output, seed in zip(models, analysed, outputs, seeds, strict=True):
         model = weights.load_model(path, architecture).to(device)
         subject = Subject(
             model=model,
             untrained=weights.initialised(weights.architecture(path), seed).to(device).eval(),
-            samples=_read_samples(attacked, device),
+            samples=samples,
             test=split,
             threat=threat,
             seed=seed,
@@ -117,3 +122,9 @@ def _read_samples(path: str, device: str) -> Samples:
     tensors, _ = files.load_tensors(path)
     samples = draw_samples(tensors["index"], tensors["images"], tensors["perturbed"])
     return Samples(*(getattr(samples, field.name).to(device) for field in fields(samples)))
+
+
+def _none_of(split: data.Split) -> Samples:
+    """No analysed samples."""
+    none = data.to_unit(split.images[:0])
+    return draw_samples(split.labels[:0], none, none)

@@ -73,7 +73,7 @@ class Subject:
     Attributes:
         model: the trained network, in evaluation mode.
         untrained: one of the same architecture with random weights.
-        samples: the analysed samples.
+        samples: the analysed samples; none in measurements on the test split alone.
         test: the whole test split.
         threat: the experiment's adversary.
         seed: of the run.

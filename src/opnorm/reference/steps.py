@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from opnorm import figures, plan
+from opnorm.analysis import ON_TEST_SPLIT
 from opnorm.claims.methods import Context, describe
 from opnorm.figures.context import figure_context
 from opnorm.job import device
@@ -273,7 +274,8 @@ class Steps:
 
     def analyze(self, analysis: str, method: str, seed: int) -> Step:
         """Take a measurement on a run's network."""
-        train, attack, data = self.train(method, seed), self.attack(method, seed), self.data()
+        train, data = self.train(method, seed), self.data()
+        attack = () if analysis in ON_TEST_SPLIT else (self.attack(method, seed),)
         settings = {"options": self.experiment.analyses[analysis], **self._measured(seed)}
         output = self.files.table(analysis, method, seed)
 
@@ -284,7 +286,7 @@ class Steps:
                 analysis,
                 [output],
                 models=train.outputs[:1],
-                adversarial=attack.outputs,
+                adversarial=[path for step in attack for path in step.outputs],
                 test=data.outputs[1],
                 **settings,
                 **self._where(),
@@ -292,7 +294,7 @@ class Steps:
 
         made_by = [settings, plan.analysis_code(self.experiment, analysis)]
         name = f"analyze {analysis} {method} {seed}"
-        needs, turn = (train, attack, data), self._turn(seed)
+        needs, turn = (train, *attack, data), self._turn(seed)
         return Step("analyze", name, (output,), needs, made_by, make, turn, awaits=self._awaits())
 
     def figure(self, name: str) -> Step:
