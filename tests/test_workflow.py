@@ -194,7 +194,7 @@ LINF = {"objective": "standard", "group": "linf", "threat": {"norm": "inf"}, "se
 
 def test_adding_a_method_of_another_group_repeats_and_redraws_nothing_else(project):
     config = project.configure(methods={**project.smoke["methods"], "other": LINF})
-    # Of its measurements the one that its group's figure reads, which needs no attacked samples, and of figures that one.
+    # Of its measurements the one that its figure reads, for which no samples are attacked before, and that figure.
     assert project.planned(config=config) == {
         "train_seeds_3": 1,
         "analyze_seeds_3": 1,
