@@ -571,7 +571,9 @@ def test_a_browser_shows_the_report_without_scrolling_sideways(width: int, conte
         "const inner = document.querySelector('iframe').contentDocument, page = inner.documentElement;"
         "for (const folded of inner.querySelectorAll('details')) folded.open = true;"
         "const images = [...page.querySelectorAll('img')].every(image => image.complete && image.naturalWidth > 0);"
-        "document.title = [page.scrollWidth, page.clientWidth, images].join(' '); }</script>"
+        "const overview = page.querySelector('.overview').closest('.scroll');"
+        "const whole = overview.scrollWidth <= overview.clientWidth;"
+        "document.title = [page.scrollWidth, page.clientWidth, images, whole].join(' '); }</script>"
     )
     command = [
         str(CHROMIUM),
@@ -585,7 +587,7 @@ def test_a_browser_shows_the_report_without_scrolling_sideways(width: int, conte
         outer.as_uri(),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    title = re.search(r"<title>(\d+) (\d+) (\w+)</title>", done.stdout)
+    title = re.search(r"<title>(\d+) (\d+) (\w+) (\w+)</title>", done.stdout)
     assert title, unquote(done.stdout[:500])
     assert int(title[1]) <= int(title[2]) <= width
-    assert title[3] == "true"
+    assert title[3] == title[4] == "true"

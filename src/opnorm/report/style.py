@@ -86,6 +86,8 @@ pre code { overflow-wrap: normal; }
   dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin-bottom: .6rem; }
   .plot .wide { max-width: none; width: 38rem; }
+  .overview { font-size: .75rem; }
+  .overview th, .overview td { padding-right: .35rem; }
 }
 @media print {
   :root {
