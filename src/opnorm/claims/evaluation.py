@@ -102,10 +102,9 @@ def _accuracy(of: Case) -> list[Measure]:
 def _in_phases(of: Case) -> list[Measure]:
     """Of the default attack on all samples; of the same and of the longest ascent on those that this had; of it and of
     the case's attack on those that this had."""
-    attack_in_turn = [attack for attack in (of.over, of.detail) if attack]
     weaker = Measure(Rows("robustness", "correct", where(norm=of.norm), "epsilon"), at(of.epsilon))
     found = [weaker]
-    for attack in attack_in_turn:
+    for attack in filter(None, (of.over, of.detail)):
         (stronger,) = _accuracy(replace(of, detail=attack))
         found += [replace(measure, among=stronger.rows) for measure in (weaker, stronger)]
         weaker = stronger

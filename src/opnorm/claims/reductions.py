@@ -190,10 +190,8 @@ def difference(numbers: Sequence[Floats]) -> Floats:
 def difference_in_phases(numbers: Sequence[Floats]) -> Floats:
     """a - b + c, or a - b + c - d + e, of one method minus that of another: of a on all samples, b the same on some, c
     another on these, d the same on fewer, e a third on these."""
-    half = len(numbers) // 2
-    signed = [-number if place % 2 else number for place, number in enumerate(numbers[:half])]
-    other = [-number if place % 2 else number for place, number in enumerate(numbers[half:])]
-    found: Floats = sum(signed, np.zeros_like(numbers[0])) - sum(other, np.zeros_like(numbers[0]))
+    one, other = np.split(np.stack(numbers), 2)
+    found: Floats = one[::2].sum(0) - one[1::2].sum(0) - (other[::2].sum(0) - other[1::2].sum(0))
     return found
 
 
