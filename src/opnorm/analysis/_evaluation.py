@@ -66,15 +66,11 @@ def evaluation(
     for threat in balls(subject, l2, linf):
         found = under_ascent(subject, x, y, threat, iterations, batch_size)
         tables.append(answers_table(found, index, threat))
-        found = {attack: answers[thorough] for attack, answers in found.items()}
-        further: Answers = {}
-        if restarts > 1:
-            further |= under_restarts(
-                subject, x[thorough], y[thorough], threat, found, iterations, restarts, batch_size
-            )
+        few = {attack: answers[thorough] for attack, answers in found.items()}
+        further = under_restarts(subject, x[thorough], y[thorough], threat, few, iterations, restarts, batch_size)
         if autoattack:
-            further |= _under_autoattack(subject, x[thorough], y[thorough], threat, found["clean"], batch_size)
-        further["worst_case"] = torch.stack([*found.values(), *further.values()]).all(0)
+            further |= _under_autoattack(subject, x[thorough], y[thorough], threat, few["clean"], batch_size)
+        further["worst_case"] = torch.stack([*few.values(), *further.values()]).all(0)
         tables.append(answers_table(further, index[thorough], threat))
     result = pd.concat(tables, ignore_index=True)
     doubts += sanity.more_iterations(result) + sanity.independent_attack(result) + sanity.black_box_alone(result)
@@ -118,7 +114,10 @@ def under_restarts(
     subject: Subject, x: Tensor, y: Tensor, threat: ThreatModel, found: Answers,
     iterations: Counts, restarts: int, batch_size: int,
 ) -> Answers:  # fmt: skip
-    """What of the samples that the longest ascent `found` correct (B,) stays so from all further starts: "pga_NxR"."""
+    """What of the samples that the longest ascent `found` correct (B,) stays so from all further starts, as "pga_NxR";
+    nothing where there is one start."""
+    if restarts == 1:
+        return {}
     longest, further = iterations[-1:], restarts - 1
     left = found[f"pga_{longest[0]}"]
     random = "pga_restarts"

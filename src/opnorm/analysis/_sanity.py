@@ -69,8 +69,7 @@ def sanity(
     found, threats = checks.model_checks(subject.model, x, y, batch_size=batch_size), balls(subject, l2, linf)
     for threat in threats:
         answers = under_ascent(subject, x, y, threat, iterations, batch_size)
-        if restarts > 1:
-            answers |= under_restarts(subject, x, y, threat, answers, iterations, restarts, batch_size)
+        answers |= under_restarts(subject, x, y, threat, answers, iterations, restarts, batch_size)
         if autoattack:
             answers[BLACK_BOX] = _under_black_box(answers, subject, x, y, threat, queries, batch_size)
         table = answers_table(answers, index, threat)

@@ -215,27 +215,23 @@ def _interval(claim: Claim, used: Sequence[tuple[Measure, Curve]], least_of: int
     if claim.statistic.checked:
         return estimate, estimate, estimate
     if all(measure.rows.value == _ANSWER for measure, _ in used):
-        signed = len(used) > 1
-        phases = {curve.has_value().tobytes() for _, curve in used}
-        margins = [exact_margins(_answers(claim, used, phase), signed=signed) for phase in phases]
-        below, above = (math.hypot(*sides) for sides in zip(*margins, strict=True))
+        below, above = (math.hypot(*sides) for sides in zip(*_exact_margins(claim, used), strict=True))
         low, high = min(low, estimate - below), max(high, estimate + above)
-        if not signed:
+        if len(used) == 1:
             low, high = max(low, 0.0), min(high, 1.0)
     return estimate, low, high
 
 
-def _answers(claim: Claim, used: Sequence[tuple[Measure, Curve]], phase: bytes) -> Floats:
-    """What the samples of a phase, those that some curves have, add to the statistic, for each of them; statistics of
-    answers are linear in them."""
+def _exact_margins(claim: Claim, used: Sequence[tuple[Measure, Curve]]) -> list[tuple[float, float]]:
+    """Of what each phase, the samples that some curves have, adds to the statistic; statistics of answers are linear in
+    them."""
     of_samples = [measure.reduction(_over_seeds(curve.values), curve.axis) for measure, curve in used]
-    answers = claim.statistic.combination(
-        [
-            found if curve.has_value().tobytes() == phase else np.zeros_like(found)
-            for found, (_, curve) in zip(of_samples, used, strict=True)
-        ]
-    )
-    found: Floats = answers[~np.isnan(answers)]
+    phases = [curve.has_value().tobytes() for _, curve in used]
+    found = []
+    for phase in dict.fromkeys(phases):
+        parts = [x if own == phase else np.zeros_like(x) for x, own in zip(of_samples, phases, strict=True)]
+        answers = claim.statistic.combination(parts)
+        found.append(exact_margins(answers[~np.isnan(answers)], signed=len(used) > 1))
     return found
 
 

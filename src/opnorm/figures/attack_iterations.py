@@ -13,9 +13,9 @@ from opnorm.figures.summary import summarise_methods
 KEYS = {"method": str, "quantity": str, "iterations": int}
 
 _QUANTITIES = {
-    "singular_value": r"$\sigma_1(J_\phi(x + \delta_k))$",
-    "deviation": r"$\|\phi(x + \delta_k) - (\phi(x) + J_\phi(x) \delta_k)\|_2$",
-    "shared": "shared ReLU states (%)",
+    "singular_value": "largest singular value\n(features per pixel unit)",
+    "deviation": "deviation from linearity\n($\\ell_2$, features)",
+    "shared": "shared activations (%)",
 }
 
 
