@@ -21,12 +21,13 @@ def summarise(table: pd.DataFrame, context: FigureContext) -> pd.DataFrame:
     """From the columns sample, norm, epsilon, attack, correct, method, seed; the norm becomes "1", "2" or "inf".
 
     An attack that was run on some of the samples alone has the accuracy under the longest ascent on all of them, plus
-    what it changes on its own, which may happen to be easier or harder than others. `n` is the number of its own.
+    what it changes on its own, which may happen to be easier or harder than others; at least 0, below which such a sum
+    may fall. `n` is the number of its own.
     """
     summary = summarise_methods(_on_all_samples(table), KEYS, "correct", context)
     n = table.groupby(list(KEYS))["sample"].nunique().rename("n").reset_index()
     summary = summary.drop(columns="n").merge(n, how="left", on=list(KEYS))[list(summary)]
-    return summary.assign(norm=summary["norm"].map("{:g}".format))
+    return summary.assign(norm=summary["norm"].map("{:g}".format), mean=summary["mean"].clip(lower=0.0))
 
 
 def _on_all_samples(table: pd.DataFrame) -> pd.DataFrame:
